@@ -1,0 +1,1 @@
+"""Holdfast: retention campaigns as code."""
