@@ -23,8 +23,8 @@ RETRY_DAYS = (0, 3, 5, 7)
 KEPT_DAYS = 400
 """Bills older than this are not in the export."""
 
-FAILED_PERCENT = 5
-RECOVERED_PERCENT = 68
+FAILED_PERCENT = 8
+RECOVERED_PERCENT = 75
 CANCELLED_PERCENT = {"month": 3, "year": 16}
 """Chance per period to ask for the end."""
 
@@ -114,7 +114,7 @@ class _Plan:
         self.person, self.account, self.draws, self.now = person, account, draws, now
         self.currency = person.market.currency
         self.plan = draws.weighted((("pro", 7), ("team", 3)))
-        self.interval = draws.weighted((("month", 62), ("year", 38)))
+        self.interval = draws.weighted((("month", 66), ("year", 34)))
         self.price = price_minor(self.plan, self.interval, self.currency)
         # One in four yearly customers still pays an older, lower price; the renewal mail must name the new one.
         self.amount = self.price * 9 // 10 if self.interval == "year" and draws.chance(25) else self.price
@@ -205,6 +205,7 @@ class _Plan:
             hosted_invoice_url=f"https://pay.example.com/{invoice_id}",
             billing_reason="subscription_cycle",
             collection_method="charge_automatically",
+            access_until=(due + timedelta(days=GIVE_UP_DAYS)).date() if tries and not paid_at else None,
         )
 
     def _subscription(self, subscription_id: str, started_at: datetime, anchor: date, months: int, end: _End) -> None:

@@ -81,7 +81,7 @@ def _customer(somebody: Person, account: Account) -> Customer:
         clv_minor=paid + 12 * mrr_minor,
         consent=somebody.consent,
         consent_at=somebody.signed_up_at if somebody.consent else None,
-        consent_source="sign-up form" if somebody.consent else None,
+        consent_source=somebody.consent_source if somebody.consent else None,
     )
 
 

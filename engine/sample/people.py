@@ -27,6 +27,7 @@ class Person:
     signed_up_on: date
     course: Course
     consent: bool | None
+    consent_source: str | None
 
     def stream(self, topic: str) -> Stream:
         """This customer's own draws for one topic."""
@@ -55,6 +56,8 @@ def person(number: int, today: date) -> Person:
         locale=draws.weighted(market.locales),
         signed_up_at=utc_of(market.timezone, signed_up_on, minute),
         signed_up_on=signed_up_on,
-        course=draws.weighted((("free", 32), ("trial", 28), ("paying", 40))),
+        course=draws.weighted((("free", 29), ("trial", 26), ("paying", 45))),
         consent=draws.weighted(((True, 89), (False, 8), (None, 3))),
+        # Some accounts were taken over from an older system that did not note where the consent came from.
+        consent_source=draws.weighted((("sign-up form", 93), (None, 7))),
     )

@@ -48,7 +48,10 @@ class Subscription(NamedTuple):
 
 
 class Invoice(NamedTuple):
-    """One bill. `failed_at` and `last_failed_at` are the first and the latest failed charge."""
+    """One bill. `failed_at` and `last_failed_at` are the first and the latest failed charge.
+
+    `access_until`, the day on which the plan stops if the bill stays open, is a column of the company's own.
+    """
 
     invoice_id: str
     customer_id: str
@@ -65,6 +68,7 @@ class Invoice(NamedTuple):
     hosted_invoice_url: str
     billing_reason: str
     collection_method: str
+    access_until: date | None
 
 
 class PaymentFailure(NamedTuple):
