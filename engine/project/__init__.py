@@ -1,0 +1,1 @@
+"""What the marketer writes: settings, YAML with positions, rules and their expressions."""
