@@ -1,23 +1,296 @@
-"""Every error and warning code with its title and what to do about it: one table, from which the docs are made."""
+"""Every error and warning code with its title and what to do about it: one table, from which the docs are made.
+
+A row is `code stage title`, then its help, indented. The stage is the earliest moment the problem can be known: from
+the project's files (load), from the tables (data) or in a run (run). A code keeps its meaning for ever; a retired one
+is never given out again.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal
 
-Stage = Literal["load", "data", "run"]
+_TABLE = """
+# HF1xx YAML and values
+HF101 load Not YAML
+    The file cannot be read as YAML at this place: a bracket or quote that is never closed, a line without a
+    colon, an indentation that fits no line above. The place is where the construct begins.
+HF102 load A tab in the indentation
+    YAML indents with spaces only. Most editors can be told to insert spaces when Tab is pressed.
+HF103 load A character that cannot stand in a file
+    Files are UTF-8 text. Control characters, a NUL byte or bytes of another encoding are refused; save the file
+    as UTF-8.
+HF104 load A text that needs quotes
+    In YAML a value that begins with {, [, @, %, *, &, ! or a backtick, or that holds a colon followed by a space,
+    means something else unless it is quoted. Put the whole text in quotes.
+HF105 load An anchor or alias
+    &name and *name let one part of a file stand for another. Rules are read by people, so each says what it
+    means; a file with aliases can also grow without bound. Write the value out.
+HF106 load A tag
+    Words that begin with ! change how YAML reads a value. Here the key decides how its value is read, so tags are
+    refused.
+HF107 load A merge key
+    << copies keys from elsewhere in the file. Write them out where they belong.
+HF108 load A key written twice
+    The same key stands twice in one mapping. Plain YAML would silently take the last one; keep the one you mean.
+HF109 load Nested too deeply
+    No file of a project needs more than 20 levels. Most often a bracket was not closed.
+HF110 load A file that is too large
+    A file may hold a million characters, and a project ten thousand files. Split large files.
+HF111 load More than one document
+    config.yaml and a template's front matter hold one document. Only files under rules/ may hold several,
+    separated by ---.
+HF112 load Nothing in the file
+    A file under rules/ must hold at least one rule, and config.yaml its settings. Remove the file if it is not
+    needed.
+HF113 load A key that is not a word
+    Keys are single words such as `send`. An empty key, a list or a mapping cannot be one; most often a quote is
+    missing.
+HF114 load A file that cannot be read
+    The file is missing, may not be read, or is a link that leads out of the project folder. A project holds its
+    own files, so that what a run used can be kept and shown.
+HF115 load A YAML directive
+    Lines such as %YAML 1.1 are not needed and not read. Remove the line.
+HF120 load An unknown key
+    This key is not part of the language at this place. Keys are never ignored: a misspelt one would silently
+    change nothing.
+HF121 load A missing key
+    This key is required here. The position is that of the mapping that lacks it.
+HF122 load Another kind of value
+    A list, a mapping or a single text stands where another of the three is expected.
+HF123 load Not a number
+    Numbers are written in digits, without leading zeros or separators: 1000, not 1,000 or 0012.
+HF124 load Neither true nor false
+    Only true and false are truth values. no, off and yes are ordinary words here, so that Norway keeps its
+    country code.
+HF125 load Not a duration
+    A duration is a number, a space and a unit: 30 days, 1 week, 48 hours. Units are minutes, hours, days, weeks,
+    months, years.
+HF126 load Not a time of day
+    Times of day are hours and minutes on a 24-hour clock: 09:00, 22:30.
+HF127 load Not a share
+    Shares are percentages with their sign: 10%, 2.5%.
+HF128 load Not one of the known words
+    The value must be one of the words the message lists.
+HF129 load Out of range
+    The value is outside the bounds the message names.
+HF130 load No value
+    A key without a value looks like a forgotten one. Write the value, or remove the line to get the default.
+HF131 load A unit that does not fit
+    Windows that look back (`for`, `within`, `window`) count elapsed time and need a unit of fixed length, so
+    months and years are refused: write 30 days or 365 days. What counts local dates (`repeat_after`) needs days
+    or longer.
+HF132 load A text of the wrong form
+    Ids and names have a fixed form, because file names, links and history hang on them.
+HF133 load A file name that is not allowed
+    Templates and queries are named relative to their folder, in plain letters. A name can never lead out of that
+    folder.
+HF134 load Not available in this version
+    The word belongs to the language but this version cannot act on it yet. It is refused rather than ignored.
+
+# HF2xx Settings
+HF201 load No config.yaml
+    The folder is not a project: it has no config.yaml. Use -C to name the folder, or `holdfast init` to make one.
+HF202 load An unknown time zone
+    Zones go by place, such as Europe/London. Abbreviations such as CEST and offsets such as +02:00 know no summer
+    time.
+HF203 load A secret in plain text
+    Passwords and keys never stand in config.yaml, which is kept under version control and shown in full. Write
+    ${VARIABLE} for an environment variable or ${file:path} for a file.
+HF204 run A secret that cannot be found
+    The environment variable is not set or empty, or the file cannot be read. It is looked up only when a command
+    needs it.
+HF205 load An unknown kind of channel
+    `use` names how a channel delivers. The message lists the kinds this installation has.
+HF206 load Not an e-mail address
+    Senders are written "Name <address@example.com>" or as a bare address.
+HF207 load Not quiet hours
+    Quiet hours are two times of day that differ, 21:00-08:00, or off. They may span midnight.
+HF208 load Not a cap
+    A cap is a number of messages per number of days: 2/7 days lets at most two into any seven local dates.
+HF209 load An unknown table
+    Only the tables of the contract are read; further columns of them are welcome. See the page about tables.
+HF210 load A table needs exactly one source
+    Each table says where it comes from with one of path, table, query or source.
+HF212 load Not a database URL
+    The state lives in sqlite:///file or postgresql://…; the warehouse is duckdb://, duckdb:///file,
+    sqlite:///file or postgresql://….
+HF213 load Not a currency
+    Currencies are the three capital letters of ISO 4217, such as EUR.
+HF214 load A setting that mail needs
+    Marketing mail must carry a postal address and an unsubscribe link, so workspace.postal_address and
+    workspace.public_url are required once a marketing rule is switched on; every class needs its sender.
+HF215 load Not a country
+    Countries are the two capital letters of ISO 3166, such as DE; EU stands for its members.
+HF216 load Not a public https address
+    Links in mail begin with workspace.public_url. One-click unsubscribing (RFC 8058) works over https only.
+HF217 load The customers table is not mapped
+    Every project needs warehouse.tables.customers; the other tables are optional.
+
+# HF3xx Rules
+HF301 load A rule id used twice
+    History and holdouts hang on the id, so each belongs to one rule.
+HF302 load An old id that is taken
+    `was` hands the history of an old id to this rule. That id may not be a present rule's, nor claimed by two
+    rules.
+HF303 load No trigger
+    Every rule has exactly one trigger: the condition that finds its customers.
+HF304 load Two triggers
+    A rule has one trigger. Write two rules, or express the second condition in `where`.
+HF305 load An unknown trigger
+    The message lists the triggers this installation has.
+HF306 load Two times for one step
+    A step says one of after, wait and before: counted from the anchor, from the step before, or back from the
+    anchor.
+HF307 load What a step sends
+    A step has either `send` or `variants`, not both and not neither.
+HF308 load Shares that are not a whole
+    The shares of a step's variants must add up to 100%.
+HF309 load A step id used twice
+    A step's id is its `send` unless `id` says otherwise. A template sent twice in one rule needs two ids, because
+    what was sent is remembered by id.
+HF310 load Two steps due at once
+    Only the newest due step is sent, so the earlier of the two would never go out. Give them different times.
+HF311 load Steps out of order
+    Steps stand in the order in which they fall due. A step that would be due before the one above it could never
+    be sent in turn.
+HF312 load A step without before or after
+    This trigger's anchor is a date that may lie ahead. Each step must say whether it goes out before or after
+    that date.
+HF313 load before without a coming date
+    `before` counts back from a date that lies ahead, such as a renewal. This trigger is anchored in the past: use
+    `after`.
+HF314 load A step its trigger cannot reach
+    By the time this step is due, the trigger no longer finds the customer. Make the step earlier or the trigger's
+    window longer.
+HF315 load Service or legal mail without ground
+    Service and legal mail reaches people who declined marketing, so the rule must name its ground: contract,
+    security or law.
+HF316 load A ground for marketing
+    `ground` belongs to service and legal rules; marketing rests on consent.
+HF317 load An unknown template
+    A step sends templates/<name>/mail.html. No such file is in the project.
+HF318 load An unknown class or topic in blocks
+    `blocks` names classes (marketing, service, legal) or topics of other rules; nothing else could ever be held
+    back.
+HF319 load An unknown schedule
+    The schedule must be one of those under `schedules` in config.yaml.
+HF320 load A rule that does nothing
+    A rule needs steps, or `blocks`, or both.
+HF321 load An unknown channel
+    A step's channel must be one of those under `channels` in config.yaml.
+HF322 load One condition of several
+    A goal is one of event, paid, renewed and in_service; a fact is one of count, sum, first, last and
+    distinct_days.
+HF323 load A fact without a window
+    count, sum and distinct_days need `within`, or their answer would depend on how far back the data happens to
+    go.
+HF324 load A fact the trigger has already
+    The trigger gives each candidate a fact of this name. Choose another name.
+HF325 load blocks_for without blocks
+    `blocks_for` says how long `blocks` lasts and means nothing alone.
+HF326 load wait without a step before it
+    `wait` counts from the step above. Use `after` for the first step.
+HF327 load A holdout on legal mail
+    Mail the law demands goes to everybody. Remove `holdout`.
+HF328 load A file that is not under rules/
+    The file this trigger names does not exist under rules/.
+HF329 data A rule id that vanished
+    The last run knew a rule of this id. If it was renamed, say `was: [old-id]` under its new name, or its ladders
+    begin anew.
+HF330 load A word where an event or expression belongs
+    `exit_when` is an event, {event: login}, or an expression with a comparison. A single word could mean either.
+
+# HF4xx Expressions
+HF401 load A character the language does not have
+    Expressions use the signs = <> < <= > >= + - * / ( ) , and '.
+HF402 load A text that is never closed
+    Text stands between single quotes; an apostrophe inside is doubled: 'it''s'.
+HF403 load Double quotes
+    Text stands between single quotes: 'pro'. Columns are written without quotes.
+HF404 load A sign from another language
+    Equality is a single =, and conditions are joined with and, or, not.
+HF405 load A comment
+    Comments belong into the YAML file, after a #, not into the expression.
+HF406 load Something else was expected
+    The expression breaks off or goes on in a way it cannot be read.
+HF407 load An unknown function
+    Functions are lower, upper, coalesce, length, days_since and sent.
+HF408 load A query inside an expression
+    Expressions read one customer's values. Use the sql trigger for queries.
+HF409 load Not a number
+    Numbers are digits with an optional fraction or exponent, within the range of a 64-bit number.
+HF410 load An empty list
+    in () needs at least one value, or it could never be true.
+HF411 load A comparison with null
+    Nothing equals null, not even null. Use is null or is not null.
+HF412 load An expression that is too long
+    An expression may hold 4,000 characters. Compute the rest where the data lives.
+HF413 load Too many brackets
+    An expression may be nested 30 deep.
+HF414 load Too many parts
+    An expression may have 400 parts. Long lists of values belong into a column of the data.
+HF415 load Not a date
+    Dates are written date '2026-01-31' and must exist.
+HF416 load The wrong number of arguments
+    The message says how the function is called.
+HF417 data An unknown column
+    The table, trigger or rule provides no such column. `holdfast data check` lists what there is.
+HF418 load Unlike types
+    Both sides of a comparison must be of one type; text and numbers are never compared.
+HF419 load Not a condition
+    A condition is true or false: a comparison, or a column of that type.
+HF420 load Customers without a value are left out
+    A comparison with an empty value is neither true nor false, so country <> 'DE' leaves out everybody without a
+    country. Say which you mean: coalesce(country, '') <> 'DE' keeps them, and country is not null drops them on
+    purpose.
+HF421 load An unknown rule in sent()
+    sent('rule-id') asks whether a rule of this project has sent something.
+HF422 load An unknown prefix
+    Columns are the customer's own, or begin with subscription. or fact.
+HF423 load A value where only a fixed one may stand
+    Lists of in and patterns of like hold literals: 'pro', 12.
+"""
+
+_RANGES = {
+    "1": "YAML and values",
+    "2": "Settings",
+    "3": "Rules",
+    "4": "Expressions",
+    "5": "Templates",
+    "6": "Tables",
+    "7": "State and delivery",
+}
 
 
 @dataclass(frozen=True)
 class Code:
-    """One row. `stage`: the earliest moment it can be known: from the project's files, from the tables, in a run."""
+    """One row of the table."""
 
     code: str
-    stage: Stage
+    stage: str
     title: str
     help: str
 
 
-_ROWS: tuple[Code, ...] = ()
+def _rows() -> dict[str, Code]:
+    rows: dict[str, Code] = {}
+    for head, body in re.findall(r"^(HF\d{3} .*)\n((?:    .*\n)+)", _TABLE, re.MULTILINE):
+        code, stage, title = head.split(" ", 2)
+        rows[code] = Code(code, stage, title, " ".join(body.split()))
+    return rows
 
-CODES: dict[str, Code] = {row.code: row for row in _ROWS}
+
+CODES = _rows()
+
+
+def errors_page() -> str:
+    """The page `docs/errors.md`: a heading for every code, in order."""
+    parts = ["# Errors and warnings", "", "Every message ends with its code in brackets. Each code has its entry here."]
+    shown = ""
+    for row in sorted(CODES.values(), key=lambda row: row.code):
+        if row.code[2] != shown:
+            shown = row.code[2]
+            parts += ["", f"## {_RANGES[shown]}"]
+        parts += ["", f"### {row.code}: {row.title}", "", row.help]
+    return "\n".join(parts) + "\n"
