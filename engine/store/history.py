@@ -1,0 +1,89 @@
+"""What a run remembers: settled steps, standing decisions and exposures, streamed as bulk rows.
+
+Everything is bounded by what is present: pairs that the caller names, decisions that still stand, exposures of the
+last days. With `before_run` the answer is the one that run got when it began: an interrupted run that is continued
+must decide the rest of its customers with the memory it started with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, column, or_, select, table, text
+
+from engine.store import bulk
+from engine.store.connect import FETCH_ROWS, Database
+from engine.store.tables import decision, exposure, settled_step
+
+STEP = ("rule", "customer_id", "occurrence", "step")
+_present = table("present", column("rule"), column("customer_id"))
+
+
+class History:
+    """Reads for planning. The generators hold a connection: read them to the end, or close them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def rules_with_memory(self) -> set[str]:
+        """Rules with any settled step; for the others no pairs need to be asked about."""
+        # A loose index scan: one probe per rule instead of a look at every settled step.
+        query = text(
+            "WITH RECURSIVE known(rule) AS (SELECT min(rule) FROM settled_step UNION ALL "
+            "SELECT (SELECT min(s.rule) FROM settled_step s WHERE s.rule > known.rule) FROM known "
+            "WHERE known.rule IS NOT NULL) SELECT rule FROM known WHERE rule IS NOT NULL"
+        )
+        with self._database.read() as connection:
+            return set(connection.execute(query).scalars())
+
+    def settled_of(self, present: Iterable[tuple[str, str]], before_run: int | None = None) -> Iterator[bulk.Row]:
+        """All settled steps of these (rule, customer) pairs, each pair given once.
+
+        Yields (rule, customer_id, occurrence, step, local_date, how, settled_at, anchor or None).
+        """
+        same = and_(settled_step.c.rule == _present.c.rule, settled_step.c.customer_id == _present.c.customer_id)
+        query = self._texts(settled_step, (*STEP, "local_date", "how", "settled_at", "anchor")).select_from(
+            _present.join(settled_step, same)
+        )
+        if before_run is not None:
+            query = query.where(settled_step.c.run_id != before_run)
+        with self._database.read() as connection:
+            bulk.stage(connection, "present", settled_step, ("rule", "customer_id"), present)
+            yield from _stream(connection, query)
+
+    def latest_decisions(self, rules: Iterable[str], before_run: int | None = None) -> Iterator[bulk.Row]:
+        """The decisions that stand for candidates of these rules, or stood before `before_run`.
+
+        Yields (rule, customer_id, occurrence, step, outcome, reason, decided_at, waited_s). A candidate that has
+        vanished has none.
+        """
+        query = self._texts(decision, (*STEP, "outcome", "reason", "decided_at", "waited_s"))
+        query = query.where(decision.c.rule.in_(list(rules)))
+        standing: ColumnElement[bool] = decision.c.closed_by.is_(None)
+        if before_run is not None:
+            standing = and_(or_(standing, decision.c.closed_by == before_run), decision.c.run_id != before_run)
+        with self._database.read() as connection:
+            yield from _stream(connection, query.where(standing))
+
+    def exposures_since(self, local_date: date, before_run: int | None = None) -> Iterator[bulk.Row]:
+        """Exposures of that local date and later ones, of everybody.
+
+        Yields (rule, customer_id, occurrence, step, address_key or None, topic, class, arm, local_date, counts).
+        """
+        names = (*STEP, "address_key", "topic", "class", "arm", "local_date", "counts")
+        query = self._texts(exposure, names).where(exposure.c.local_date >= local_date)
+        if before_run is not None:
+            query = query.where(exposure.c.run_id != before_run)
+        with self._database.read() as connection:
+            yield from _stream(connection, query)
+
+    def _texts(self, source: Any, names: Iterable[str]) -> Select[Any]:
+        return select(*(self._database.as_text(source.c[name]) for name in names))
+
+
+def _stream(connection: Connection, query: Select[Any]) -> Iterator[bulk.Row]:
+    batches = connection.execution_options(yield_per=FETCH_ROWS).execute(query).partitions()
+    for batch in batches:
+        yield from map(tuple, batch)

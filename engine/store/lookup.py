@@ -1,0 +1,185 @@
+"""Answers for people: how things stand, and all the state knows of one customer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, select
+
+from engine.store.connect import Database
+from engine.store.outbox_views import Outbox
+from engine.store.runs import RunRow, Runs
+from engine.store.switches import Switches
+from engine.store.tables import approval, attempt, decision, exposure, message, run, run_count, settled_step
+
+
+@dataclass(frozen=True)
+class Held:
+    """A rule that waits for a person's word."""
+
+    run_id: int
+    rule: str
+    reason: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """How things stand at an instant."""
+
+    runs: tuple[RunRow, ...]
+    outbox: dict[str, int]
+    #: Since when the longest-waiting due message has been due.
+    oldest_waiting: datetime | None
+    held: tuple[Held, ...]
+    #: Rule, or `*` for everything, and since when.
+    paused: dict[str, datetime]
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """A stored decision."""
+
+    id: int
+    run_id: int
+    rule: str
+    occurrence: str
+    step: str
+    anchor: datetime | None
+    outcome: str
+    reason: str
+    detail: str | None
+    decided_at: datetime
+    waited_s: int
+    #: The run that replaced it; None while it stands.
+    closed_by: int | None
+
+
+@dataclass(frozen=True)
+class SettledRow:
+    """A settled step."""
+
+    rule: str
+    occurrence: str
+    step: str
+    local_date: date
+    how: str
+    settled_at: datetime
+    anchor: datetime | None
+    run_id: int
+
+
+@dataclass(frozen=True)
+class ExposureRow:
+    """An exposure, of either arm."""
+
+    rule: str
+    occurrence: str
+    step: str
+    topic: str
+    class_: str
+    arm: str
+    local_date: date
+    exposed_at: datetime
+    counts: bool
+    run_id: int
+
+
+@dataclass(frozen=True)
+class AttemptRow:
+    """One call to a provider."""
+
+    id: int
+    message_id: int
+    started_at: datetime
+    finished_at: datetime | None
+    result: str | None
+    provider_id: str | None
+    detail: str | None
+
+
+@dataclass(frozen=True)
+class MessageRow:
+    """A message and its attempts."""
+
+    id: int
+    key: str
+    run_id: int
+    rule: str
+    occurrence: str
+    step: str
+    recipient: str
+    channel: str
+    template: str
+    class_: str
+    topic: str
+    arm: str
+    not_before: datetime
+    expires_at: datetime | None
+    state: str
+    reason: str | None
+    next_attempt_at: datetime
+    attempts: tuple[AttemptRow, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class CustomerHistory:
+    """All the state knows of a customer, oldest first."""
+
+    decisions: tuple[DecisionRow, ...]
+    settled: tuple[SettledRow, ...]
+    exposures: tuple[ExposureRow, ...]
+    messages: tuple[MessageRow, ...]
+
+
+def status(database: Database, now: datetime) -> Status:
+    """The last runs, the outbox by state, what is held in the newest run of each schedule, and what is paused."""
+    outbox = Outbox(database)
+    newest = select(func.max(run.c.id)).where(run.c.state == "finished").group_by(run.c.schedule)
+    same_rule = (approval.c.run_id == run_count.c.run_id, approval.c.rule == run_count.c.rule)
+    approved = select(approval.c.rule).where(*same_rule)
+    held = (
+        select(run_count.c.run_id, run_count.c.rule, run_count.c.reason, run_count.c.n)
+        .where(run_count.c.outcome == "held", run_count.c.run_id.in_(newest), ~approved.exists())
+        .order_by(run_count.c.run_id, run_count.c.rule, run_count.c.reason)
+    )
+    with database.read() as connection:
+        waiting = tuple(Held(*row) for row in connection.execute(held))
+    return Status(
+        runs=tuple(Runs(database).recent()),
+        outbox=outbox.counts(),
+        oldest_waiting=outbox.oldest_waiting(now),
+        held=waiting,
+        paused=Switches(database).paused(),
+    )
+
+
+def history_of(database: Database, customer_id: str) -> CustomerHistory:
+    """Decisions, settled steps, exposures and messages with their attempts."""
+    with database.read() as connection:
+        return CustomerHistory(
+            tuple(_rows(connection, decision, DecisionRow, customer_id, "id")),
+            tuple(_rows(connection, settled_step, SettledRow, customer_id, "settled_at", "rule", "step")),
+            tuple(_rows(connection, exposure, ExposureRow, customer_id, "exposed_at", "rule", "step")),
+            tuple(_messages(connection, customer_id)),
+        )
+
+
+def _messages(connection: Connection, customer_id: str) -> list[MessageRow]:
+    calls: dict[int, list[AttemptRow]] = {}
+    names = [attempt.c[name] for name in AttemptRow.__dataclass_fields__]
+    query = select(*names).join(message).where(message.c.customer_id == customer_id).order_by(attempt.c.id)
+    for row in connection.execute(query):
+        calls.setdefault(row.message_id, []).append(AttemptRow(*row))
+    found = _rows(connection, message, MessageRow, customer_id, "id", leaving_out=("attempts",))
+    return [MessageRow(**(one.__dict__ | {"attempts": tuple(calls.get(one.id, ()))})) for one in found]
+
+
+def _rows(
+    connection: Connection, table: Table, shape: Any, customer_id: str, *order: str, leaving_out: tuple[str, ...] = ()
+) -> list[Any]:
+    names = [name.rstrip("_") for name in shape.__dataclass_fields__ if name not in leaving_out]
+    query = select(*(table.c[name] for name in names)).where(table.c.customer_id == customer_id)
+    return [shape(*row) for row in connection.execute(query.order_by(*(table.c[name] for name in order)))]

@@ -1,0 +1,354 @@
+"""The outbox: who may send which message now, and what came of it.
+
+    planned ─ claim ─> claimed ─ record(start) ─> sending ─ record(outcome) ─> accepted, refused, retry_wait, …
+       ^                  │ release, lease over      │ lease over
+       └──────────────────┘                          └────────────────────────> in_doubt
+
+A claim gives a lease and a fencing token that grows each time; whatever comes back with an older token changes no
+message. Ends: accepted, refused, suppressed, expired, cancelled, failed, unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import chain, zip_longest
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Update,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    select,
+    text,
+    true,
+    update,
+)
+
+from engine.store.connect import Database
+from engine.store.tables import DUE, LEASED, attempt, exposure, message, settled_step
+
+
+@dataclass(frozen=True)
+class OutboxMessage:
+    """A claimed message: all that is needed to check, render and send it."""
+
+    id: int
+    #: SHA-256 of (rule, resend, subject, occurrence, step, recipient); unique for ever.
+    key: str
+    #: The claim's fencing token; give it back with every word about this message.
+    token: int
+    run_id: int
+    rule: str
+    customer_id: str
+    occurrence: str
+    step: str
+    recipient: str
+    address_key: str
+    channel: str
+    template: str
+    snapshot_sha: str
+    class_: str
+    topic: str
+    arm: str
+    #: IANA zone of the customer.
+    zone: str
+    not_before: datetime
+    expires_at: datetime | None
+    #: JSON: the values the template reads.
+    values_json: str
+    #: Earlier attempts that count towards giving up.
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Start:
+    """A claimed message that is about to be sent."""
+
+    message_id: int
+    token: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended, or what evidence said later."""
+
+    message_id: int
+    token: int
+    attempt_id: int
+    #: A word for the attempt: accepted, refused, not_sent, in_doubt …
+    result: str
+    #: The message's new state.
+    state: str
+    provider_id: str | None = None
+    detail: str | None = None
+    #: For `retry_wait` and `planned`; None means at once.
+    next_attempt_at: datetime | None = None
+    #: False when this try shall not bring the message nearer to giving up (throttled, channel down).
+    counts: bool = True
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What `record` stored."""
+
+    #: Message id to the id of its new attempt. Only these may be sent.
+    attempts: dict[int, int]
+    #: Messages whose token was old or whose state had moved on; nothing about them changed.
+    stale: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A message that will not be sent, for a reason."""
+
+    message_id: int
+    #: suppressed, expired, cancelled or failed.
+    state: str
+    reason: str
+    #: The customer's date on which it was stopped; `wait` counts from it.
+    local_date: date
+    #: The claim's token; None stops it whoever has claimed it.
+    token: int | None = None
+
+
+_CLAIMED = ("id", "key", "token", "run_id", "rule", "customer_id", "occurrence", "step", "recipient", "address_key",
+            "channel", "template", "snapshot_sha", "class", "topic", "arm", "zone", "not_before", "expires_at",
+            "values_json", "attempts")  # fmt: skip
+Before = dict[int, Row[Any]]
+_FREE: dict[str, Any] = {"owner": None, "lease_until": None}
+_STOPPABLE = ("planned", "claimed", "retry_wait")
+
+
+class Claims:
+    """Claiming, recording and stopping; each method is one short transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def recover(self, now: datetime) -> None:
+        """Take over from workers that died: what they claimed is free again, what they were sending is in doubt.
+
+        PostgreSQL: once their leases are over. SQLite: at once, for the caller holds the only delivery lock.
+        """
+        with self._database.write() as connection:
+            self._end_leases(connection, true() if self._database.kind == "sqlite" else self._overdue(now))
+
+    def claim(self, now: datetime, limit: int, owner: str, lease_s: float) -> list[OutboxMessage]:
+        """Up to `limit` messages due at `now`, for `owner` alone until the lease ends.
+
+        Service and legal mail first; within either, the rules take turns, so that a rule with a million messages does
+        not starve the others. Leases are measured by the server's clock on PostgreSQL, by `now` on SQLite.
+        """
+        with self._database.write() as connection:
+            self._end_leases(connection, self._overdue(now))
+            queues = _queues(connection)
+            claimed: list[OutboxMessage] = []
+            for lane in ("0", "1"):
+                open_queues = [queue for queue in queues if queue.startswith(lane)]
+                claimed += self._take_turns(connection, open_queues, now, limit - len(claimed), owner, lease_s)
+        return claimed
+
+    def _take_turns(
+        self, connection: Connection, queues: list[str], now: datetime, room: int, owner: str, lease_s: float
+    ) -> list[OutboxMessage]:
+        taken: dict[str, list[OutboxMessage]] = {}
+        while queues and room > 0:
+            share = max(1, room // len(queues))
+            rest = []
+            for queue in queues:
+                portion = min(share, room)
+                found = self._claim_from(connection, queue, now, portion, owner, lease_s) if portion else []
+                taken.setdefault(queue, []).extend(found)
+                room -= len(found)
+                if len(found) == portion:
+                    rest.append(queue)
+            queues = rest
+        rounds = zip_longest(*taken.values())
+        return [found for found in chain.from_iterable(rounds) if found is not None]
+
+    def _claim_from(
+        self, connection: Connection, queue: str, now: datetime, limit: int, owner: str, lease_s: float
+    ) -> list[OutboxMessage]:
+        # A common table expression with FOR UPDATE runs once; as a plain subquery PostgreSQL might repeat it.
+        chosen = (
+            select(message.c.id)
+            .where(DUE, message.c.queue == queue, message.c.next_attempt_at <= now)
+            .order_by(message.c.next_attempt_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("chosen")
+        )
+        claim = (
+            update(message)
+            .where(message.c.id.in_(select(chosen.c.id)))
+            .values(
+                state="claimed",
+                owner=owner,
+                token=message.c.token + 1,
+                lease_until=self._database.later(now, lease_s),
+            )
+            .returning(*(message.c[name] for name in _CLAIMED))
+        )
+        found = [OutboxMessage(*row) for row in connection.execute(claim)]
+        return sorted(found, key=lambda one: (one.not_before, one.id))
+
+    def record(
+        self, outcomes: Sequence[Outcome], starts: Sequence[Start], owner: str, now: datetime, lease_s: float
+    ) -> Recorded:
+        """Store how attempts ended and open the next ones, in one transaction.
+
+        When it returns, the new attempts are on disk: only then may their calls be made. An outcome is taken while its
+        message is `sending` or `in_doubt` under the same token; otherwise the attempt row still keeps the evidence. A
+        start needs a message claimed by this owner under this token.
+        """
+        asked = {one.message_id for one in outcomes} | {one.message_id for one in starts}
+        with self._database.write() as connection:
+            before = _locked(connection, asked)
+            ended = [one for one in outcomes if _is(before, one, ("sending", "in_doubt"))]
+            begun = [one for one in starts if _is(before, one, ("claimed",)) and before[one.message_id].owner == owner]
+            _finish_attempts(connection, outcomes, now)
+            _apply_outcomes(connection, ended, now)
+            attempts = self._begin(connection, begun, now, lease_s)
+        stored = {one.message_id for one in ended} | attempts.keys()
+        return Recorded(attempts, frozenset(asked - stored))
+
+    def _begin(self, connection: Connection, begun: Sequence[Start], now: datetime, lease_s: float) -> dict[int, int]:
+        if not begun:
+            return {}
+        sending = update(message).where(message.c.id.in_([one.message_id for one in begun]))
+        connection.execute(
+            sending.values(
+                state="sending", attempts=message.c.attempts + 1, lease_until=self._database.later(now, lease_s)
+            )
+        )
+        rows = [{"message_id": one.message_id, "token": one.token, "started_at": now} for one in begun]
+        opened = connection.execute(insert(attempt).returning(attempt.c.message_id, attempt.c.id), rows)
+        return {row.message_id: row.id for row in opened}
+
+    def stop(self, stops: Sequence[Stop]) -> int:
+        """Give up messages that are not being sent, and take their exposures back; how many were stopped.
+
+        The step stays settled (how `stopped`), so it is not planned again; the exposure counts for no cap.
+        """
+        with self._database.write() as connection:
+            before = _locked(connection, {one.message_id for one in stops})
+            stopped = [
+                one for one in stops
+                if (found := before.get(one.message_id)) is not None
+                and found.state in _STOPPABLE
+                and one.token in (None, found.token)
+            ]  # fmt: skip
+            for one in stopped:
+                connection.execute(_stopping(one))
+                _take_back(connection, before[one.message_id], one.local_date)
+        return len(stopped)
+
+    def release(self, owner: str, message_ids: Iterable[int] | None = None) -> int:
+        """Give back what this owner claimed and did not begin to send: all of it, or the messages named."""
+        mine = and_(message.c.owner == owner, message.c.state == "claimed")
+        if message_ids is not None:
+            mine = and_(mine, message.c.id.in_(list(message_ids)))
+        with self._database.write() as connection:
+            return connection.execute(update(message).where(mine, LEASED).values(state="planned", **_FREE)).rowcount
+
+    def _overdue(self, now: datetime) -> ColumnElement[bool]:
+        return message.c.lease_until < self._database.clock(now)
+
+    def _end_leases(self, connection: Connection, over: ColumnElement[bool]) -> None:
+        after = case((message.c.state == "claimed", "planned"), else_="in_doubt")
+        ended = update(message).where(LEASED, over).values(state=after, **_FREE).returning(message.c.id, message.c.state)
+        lost = [message_id for message_id, state in connection.execute(ended) if state == "in_doubt"]
+        if lost:
+            open_attempts = and_(attempt.c.message_id.in_(lost), attempt.c.result.is_(None))
+            connection.execute(
+                update(attempt).where(open_attempts).values(result="in_doubt", detail="the sending process ended")
+            )
+
+
+def _queues(connection: Connection) -> list[str]:
+    """The queues with anything waiting, by a loose index scan: one probe per rule, however many its messages."""
+    query = text(
+        f"WITH RECURSIVE waiting(queue) AS (SELECT min(queue) FROM message WHERE {DUE.text} UNION ALL "
+        f"SELECT (SELECT min(m.queue) FROM message m WHERE {DUE.text} AND m.queue > waiting.queue) FROM waiting "
+        "WHERE waiting.queue IS NOT NULL) SELECT queue FROM waiting WHERE queue IS NOT NULL"
+    )
+    return list(connection.execute(query).scalars())
+
+
+def _locked(connection: Connection, message_ids: Collection[int]) -> Before:
+    """The messages as they are, held until the transaction ends; locked in order of id, against deadlocks."""
+    names = ("id", "token", "state", "owner", "attempts", "rule", "customer_id", "occurrence", "step")
+    query = select(*(message.c[name] for name in names)).where(message.c.id.in_(message_ids)).order_by(message.c.id)
+    return {row.id: row for row in connection.execute(query.with_for_update())}
+
+
+def _is(before: Before, word: Outcome | Start, states: tuple[str, ...]) -> bool:
+    found = before.get(word.message_id)
+    return found is not None and found.token == word.token and found.state in states
+
+
+def _finish_attempts(connection: Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
+    rows = [
+        {
+            "attempt": one.attempt_id,
+            "of_message": one.message_id,
+            "a_result": one.result,
+            "a_provider_id": one.provider_id,
+            "a_detail": one.detail,
+        }
+        for one in outcomes
+    ]
+    if rows:
+        finish = update(attempt).where(
+            attempt.c.id == bindparam("attempt"), attempt.c.message_id == bindparam("of_message")
+        )
+        connection.execute(
+            finish.values(
+                finished_at=func.coalesce(attempt.c.finished_at, now),
+                result=bindparam("a_result"),
+                provider_id=func.coalesce(bindparam("a_provider_id"), attempt.c.provider_id),
+                detail=bindparam("a_detail"),
+            ),
+            rows,
+        )
+
+
+def _apply_outcomes(connection: Connection, ended: Sequence[Outcome], now: datetime) -> None:
+    rows = [
+        {
+            "of_message": one.message_id,
+            "o_state": one.state,
+            "o_spared": 0 if one.counts else 1,
+            "o_next": one.next_attempt_at or now,
+        }
+        for one in ended
+    ]
+    if rows:
+        change = update(message).where(message.c.id == bindparam("of_message"))
+        connection.execute(
+            change.values(
+                state=bindparam("o_state"),
+                attempts=message.c.attempts - bindparam("o_spared"),
+                next_attempt_at=bindparam("o_next"),
+                **_FREE,
+            ),
+            rows,
+        )
+
+
+def _stopping(one: Stop) -> Update:
+    return update(message).where(message.c.id == one.message_id).values(state=one.state, reason=one.reason, **_FREE)
+
+
+def _take_back(connection: Connection, found: Row[Any], local_date: date) -> None:
+    step = {name: getattr(found, name) for name in ("rule", "customer_id", "occurrence", "step")}
+    connection.execute(update(exposure).filter_by(**step).values(counts=False))
+    connection.execute(update(settled_step).filter_by(**step).values(how="stopped", local_date=local_date))

@@ -1,0 +1,122 @@
+"""What the outbox holds: facts for the gate before each send, and figures for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+
+from engine.store.connect import FETCH_ROWS, Database
+from engine.store.outbox import Claims
+from engine.store.switches import EVERYTHING
+from engine.store.tables import DUE, attempt, message, pause, suppression
+
+
+@dataclass(frozen=True)
+class GateRow:
+    """What the state knows against sending a message at an instant."""
+
+    message_id: int
+    state: str
+    token: int
+    #: Everything is paused.
+    paused: bool
+    rule_paused: bool
+    #: `expires_at` is not after the instant.
+    expired: bool
+    #: (kind, until) that hold for this address and all topics, or the message's topic.
+    suppressions: tuple[tuple[str, date | None], ...]
+
+
+@dataclass(frozen=True)
+class DoubtRow:
+    """A message of which nobody knows whether the provider took it, with its last attempt."""
+
+    message_id: int
+    token: int
+    class_: str
+    rule: str
+    customer_id: str
+    attempts: int
+    attempt_id: int
+    started_at: datetime
+    provider_id: str | None
+
+
+class Outbox(Claims):
+    """Claims, and the views."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._database = database
+
+    def gate_rows(self, message_ids: Iterable[int], now: datetime) -> dict[int, GateRow]:
+        """The gate's facts for many messages at once; a message that is missing must not be sent."""
+        wanted = message.c.id.in_(list(message_ids))
+        facts = select(
+            message.c.id,
+            message.c.state,
+            message.c.token,
+            exists().where(pause.c.rule == EVERYTHING),
+            exists().where(pause.c.rule == message.c.rule),
+            func.coalesce(message.c.expires_at <= now, False),
+        ).where(wanted)
+        against = and_(
+            suppression.c.address_key == message.c.address_key, suppression.c.topic.in_(["", message.c.topic])
+        )
+        held = select(message.c.id, suppression.c.kind, suppression.c.until).join(suppression, against).where(wanted)
+        with self._database.read() as connection:
+            found: dict[int, list[tuple[str, date | None]]] = {}
+            for message_id, kind, until in connection.execute(held.order_by(suppression.c.kind)):
+                found.setdefault(message_id, []).append((kind, until))
+            rows = connection.execute(facts).all()
+        return {row[0]: GateRow(*(*row, tuple(found.get(row[0], ())))) for row in rows}
+
+    def due_candidates(self, now: datetime) -> Iterator[tuple[Any, ...]]:
+        """(message id, rule, customer_id, occurrence, step) of all that is claimed, or waiting and due."""
+        columns = (message.c.id, message.c.rule, message.c.customer_id, message.c.occurrence, message.c.step)
+        query = select(*columns).where(or_(message.c.state == "claimed", _due(now)))
+        with self._database.read() as connection:
+            for batch in connection.execution_options(yield_per=FETCH_ROWS).execute(query).partitions():
+                yield from map(tuple, batch)
+
+    def in_doubt(self) -> list[DoubtRow]:
+        """The messages in doubt, oldest attempt first."""
+        last = select(func.max(attempt.c.id)).where(attempt.c.message_id == message.c.id).scalar_subquery()
+        columns = (message.c.id, message.c.token, message.c["class"], message.c.rule, message.c.customer_id)
+        query = (
+            select(*columns, message.c.attempts, attempt.c.id, attempt.c.started_at, attempt.c.provider_id)
+            .join(attempt, attempt.c.id == last)
+            .where(message.c.state == "in_doubt")
+            .order_by(attempt.c.started_at, attempt.c.id)
+        )
+        with self._database.read() as connection:
+            return [DoubtRow(*row) for row in connection.execute(query)]
+
+    def counts(self) -> dict[str, int]:
+        """Messages per state."""
+        query = select(message.c.state, func.count()).group_by(message.c.state).order_by(message.c.state)
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def due_count(self, now: datetime) -> int:
+        """Messages waiting and due."""
+        with self._database.read() as connection:
+            return connection.execute(select(func.count()).select_from(message).where(_due(now))).scalar_one()
+
+    def oldest_waiting(self, now: datetime) -> datetime | None:
+        """Since when the longest-waiting due message has been due."""
+        with self._database.read() as connection:
+            return connection.execute(select(func.min(message.c.next_attempt_at)).where(_due(now))).scalar()
+
+    def next_due_at(self) -> datetime | None:
+        """When the next waiting message is due; None when nothing waits."""
+        with self._database.read() as connection:
+            return connection.execute(select(func.min(message.c.next_attempt_at)).where(DUE)).scalar()
+
+
+def _due(now: datetime) -> ColumnElement[bool]:
+    return and_(DUE, message.c.next_attempt_at <= now)

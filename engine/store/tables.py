@@ -1,0 +1,252 @@
+"""The tables of the state, one set for SQLite and PostgreSQL.
+
+Instants are naive UTC with microseconds: fixed-width text on SQLite, `timestamp` without zone on PostgreSQL,
+so that text order is time order and no server setting can move a value. Identities that a key needs
+(occurrence, step, topic of a suppression) are '' where there is none, never NULL: a unique key does not see NULLs.
+
+A change here needs a migration in `migrations/versions` and a new `schema.HEAD`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Computed,
+    Date,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A naive UTC instant; an aware value is converted on the way in."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Naive UTC, whatever zone the value carries."""
+        return value.astimezone(UTC).replace(tzinfo=None) if value is not None and value.tzinfo else value
+
+
+# Only INTEGER PRIMARY KEY numbers itself on SQLite, where it has 64 bits anyway.
+Long = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+# One row per name: the install's id, and the kind of environment it has delivered to.
+install = Table(
+    "install",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("sha", Text, primary_key=True),
+    Column("files", Text, nullable=False),  # JSON: relative path -> text
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("schedule", Text, nullable=False),
+    Column("local_date", Date, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("as_of", UtcDateTime, nullable=False),
+    Column("horizon", UtcDateTime, nullable=False),
+    Column("state", Text, nullable=False),  # planning, finished
+    Column("snapshot_sha", Text, ForeignKey("snapshot.sha"), nullable=False),
+    Column("cursor", Integer, nullable=False),  # chunks written so far, in the caller's own counting
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("newest", Text, nullable=False, server_default="{}"),  # JSON: table -> newest fact
+    Column("table_rows", Text, nullable=False, server_default="{}"),  # JSON: table -> rows
+    UniqueConstraint("schedule", "local_date", "n"),
+)
+
+run_count = Table(
+    "run_count",
+    metadata,
+    Column("run_id", Integer, ForeignKey("run.id"), primary_key=True),
+    Column("rule", Text, primary_key=True),
+    Column("outcome", Text, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("n", Integer, nullable=False),
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    Column("run_id", Integer, ForeignKey("run.id"), primary_key=True),
+    Column("rule", Text, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+pause = Table(
+    "pause",
+    metadata,
+    Column("rule", Text, primary_key=True),  # or '*': everything
+    Column("at", UtcDateTime, nullable=False),
+)
+
+# Append-only. A decision stands until `closed_by` names the run that replaced it; the last one of a candidate that
+# vanished is born closed. So the standing ones are bounded by what is present, and a run that is continued after a
+# crash can still see what stood before it began.
+STANDING = text("closed_by IS NULL")
+decision = Table(
+    "decision",
+    metadata,
+    Column("id", Long, primary_key=True),
+    Column("run_id", Integer, ForeignKey("run.id"), nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("customer_id", Text, nullable=False),
+    Column("occurrence", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("anchor", UtcDateTime),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text),
+    Column("decided_at", UtcDateTime, nullable=False),
+    Column("waited_s", Long, nullable=False),
+    Column("closed_by", Integer),
+    Index(
+        "ix_decision_standing",
+        "rule",
+        "customer_id",
+        "occurrence",
+        "step",
+        unique=True,
+        sqlite_where=STANDING,
+        postgresql_where=STANDING,
+    ),
+    Index("ix_decision_closed", "closed_by", sqlite_where=text("closed_by IS NOT NULL"),
+          postgresql_where=text("closed_by IS NOT NULL")),
+    Index("ix_decision_customer", "customer_id"),
+)
+
+# The engine's memory: ids and dates only, never purged.
+settled_step = Table(
+    "settled_step",
+    metadata,
+    Column("rule", Text, primary_key=True),
+    Column("customer_id", Text, primary_key=True),
+    Column("occurrence", Text, primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("local_date", Date, nullable=False),
+    Column("how", Text, nullable=False),  # sent, held_out, skipped, superseded, stopped
+    Column("settled_at", UtcDateTime, nullable=False),
+    Column("anchor", UtcDateTime),
+    Column("run_id", Integer, ForeignKey("run.id"), nullable=False),
+    Index("ix_settled_step_run", "run_id"),
+    sqlite_with_rowid=False,
+)
+
+exposure = Table(
+    "exposure",
+    metadata,
+    Column("rule", Text, primary_key=True),
+    Column("customer_id", Text, primary_key=True),
+    Column("occurrence", Text, primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("address_key", Text),
+    Column("topic", Text, nullable=False),
+    Column("class", Text, nullable=False),
+    Column("arm", Text, nullable=False),
+    Column("local_date", Date, nullable=False),
+    Column("exposed_at", UtcDateTime, nullable=False),
+    Column("counts", Boolean, nullable=False),
+    Column("run_id", Integer, ForeignKey("run.id"), nullable=False),
+    Index("ix_exposure_local_date", "local_date"),
+    Index("ix_exposure_run", "run_id"),
+    sqlite_with_rowid=False,
+)
+
+# The two predicates are repeated word for word in the queries, or the partial indexes would not be used.
+DUE = text("state IN ('planned', 'retry_wait')")
+LEASED = text("state IN ('claimed', 'sending')")
+message = Table(
+    "message",
+    metadata,
+    Column("id", Long, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("run_id", Integer, ForeignKey("run.id"), nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("customer_id", Text, nullable=False),
+    Column("occurrence", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("address_key", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("snapshot_sha", Text, nullable=False),
+    Column("class", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("arm", Text, nullable=False),
+    Column("zone", Text, nullable=False),  # the customer's IANA zone
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("values_json", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),  # why it was stopped
+    Column("attempts", Integer, nullable=False),  # those that count towards giving up
+    Column("next_attempt_at", UtcDateTime, nullable=False),  # not_before at first
+    Column("owner", Text),
+    Column("token", Integer, nullable=False),  # fencing: grows with each claim
+    Column("lease_until", UtcDateTime),
+    # Service and legal mail leaves first; among equals the rules take turns. A digit, a blank, the rule.
+    Column("queue", Text, Computed("CASE class WHEN 'marketing' THEN '1 ' ELSE '0 ' END || rule", persisted=True),
+           nullable=False),
+    Index("ix_message_due", "queue", "next_attempt_at", sqlite_where=DUE, postgresql_where=DUE),
+    Index("ix_message_leased", "lease_until", sqlite_where=LEASED, postgresql_where=LEASED),
+    Index("ix_message_customer", "customer_id"),
+    Index("ix_message_run", "run_id"),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Long, primary_key=True),
+    Column("message_id", Long, ForeignKey("message.id"), nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("result", Text),  # NULL while the call is under way
+    Column("provider_id", Text),
+    Column("detail", Text),
+    Index("ix_attempt_message", "message_id"),
+)
+
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("address_key", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),  # '' = all topics
+    Column("address", Text),
+    Column("until", Date),
+    Column("source", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
