@@ -36,6 +36,13 @@ class Node:
         return tuple(_align(self.value, self.raw, self.line, self.column))
 
 
+def without(node: Node, *keys: str) -> Node:
+    """A mapping without some of its keys; anything else as it is."""
+    if not isinstance(node.value, dict):
+        return node
+    return Node({key: value for key, value in node.value.items() if key not in keys}, node.line, node.column, node.keys)
+
+
 class Placed(str):
     """A scalar's text on its way through validation, still knowing its node."""
 

@@ -108,7 +108,7 @@ def _share_guess(text: str) -> str | None:
     return f'"{percent:g}%"' if percent <= 100 else None
 
 
-def read_time(value: object) -> object:
+def read_time(value: object) -> time:
     """`22:00` as a time of day, from 00:00 to 23:59."""
     if isinstance(value, time):
         return value

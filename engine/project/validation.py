@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -37,16 +37,16 @@ _BOUNDS = {
 }
 
 
-def validate(model: type[Model], node: Node, path: str) -> Model:
+def validate(model: type[Model], node: Node, path: str, context: Mapping[str, Any] | None = None) -> Model:
     """An instance of `model` made from `node`. Raises `SetupError` with every problem, each at its own position.
 
     A key without a value is refused: it reads as a forgotten one. Field names that differ from their key (`class_`
-    for `class`) go by the key only.
+    for `class`) go by the key only. `context` reaches the validators of the model's fields.
     """
     empty: dict[Place, Problem] = {}
     plain = _plain(node, path, empty)
     try:
-        made = model.model_validate(plain, extra="forbid", by_alias=True, by_name=False)
+        made = model.model_validate(plain, extra="forbid", by_alias=True, by_name=False, context=context)
     except ValidationError as error:
         found = [_problem(details, model, node, path) for details in error.errors(include_url=False)]
         others = [problem for problem in _first_by_place(found) if (problem.line, problem.column) not in empty]
@@ -81,14 +81,15 @@ def _first_by_place(problems: Iterable[Problem]) -> list[Problem]:
 def _problem(details: ErrorDetails, model: type[BaseModel], root: Node, path: str) -> Problem:
     kind, location = details["type"], details["loc"]
     node, key_place = _find(root, location)
+    is_key = location[-1:] == ("[key]",)
     if kind == "extra_forbidden":
         return _at(path, key_place or node.place, _unknown_key(str(location[-1]), _model_at(model, location[:-1])))
     if kind == "missing":
         return _at(path, node.place, Fault("HF121", f'the key "{location[-1]}" is missing', "it is required here"))
     fault = (details.get("ctx") or {}).get("error")
     if not isinstance(fault, Fault):
-        fault = _reworded(kind, details, node)
-    if details["loc"] and details["loc"][-1] == "[key]":
+        fault = _reworded(kind, details, Node(str(location[-2]), 0, 0) if is_key else node)
+    if is_key:
         return _at(path, key_place or node.place, fault)
     return _at(path, node.place if fault.offset is None else position(node.runs, fault.offset), fault)
 
