@@ -250,6 +250,45 @@ HF422 load An unknown prefix
     Columns are the customer's own, or begin with subscription. or fact.
 HF423 load A value where only a fixed one may stand
     Lists of in and patterns of like hold literals: 'pro', 12.
+
+# HF5xx Templates
+HF501 load A template that cannot be read
+    Jinja stumbles at this line: a block that is never closed, an expression that breaks off, an unknown tag.
+HF502 load Front matter that is missing or wrong
+    A mail.html begins with a block between two lines of --- that holds its subject, and if wanted a preheader and
+    a reply_to. Each is one line of text, in which values and filters may be used.
+HF503 load An unknown name
+    Templates read customer.*, fact.*, subscription.*, links.*, workspace.*, and lang, dir, subject and preheader.
+    Other names must be set in the template itself.
+HF504 load An unknown filter, test or function, or arguments that do not fit it
+    Mails have a short list of filters; money, date, datetime, number and plural know the language of the mail.
+HF505 load Something a mail may not contain
+    Templates are written in a part of Jinja that can do nothing but make text: values, filters, if, for, set,
+    macros, blocks and includes, with every name written out. So no template can reach into the engine.
+HF506 load A file that is not there
+    extends, include and import name a file below templates/, such as layouts/base.html. A file may not come back
+    to itself.
+HF507 load A value where HTML cannot be made safe
+    Inside script and style, in style and on… attributes, and in attributes without quotes, escaping does not
+    protect the reader. Put values into text or quoted attributes, and choose between fixed texts with if.
+HF508 load A translation that lacks a value
+    Each language of a mail says the same. A value the default text shows is missing in this translation.
+HF509 load A marketing mail that lacks a required part
+    The law and the large mailbox providers want the postal address, an unsubscribe link and a preferences link in
+    every marketing mail, in the HTML and in the text part. A layout is the place for them.
+HF510 load A template file that is out of place
+    A translation stands beside its default (mail.html and mail.he.html), its text part beside its HTML, and the
+    language is a code such as he or pt-BR. A file holds at most 256,000 characters.
+HF511 load A text part that cannot be derived
+    The plain text is made from the HTML. Where a Jinja block begins inside a tag and ends outside it, or in a part
+    that the text leaves out, write mail.txt yourself.
+HF512 load A translation that is not complete
+    The layout, or a file it includes, has words of its own and no variant in this language. No mail mixes
+    languages: until the variant is there, the whole mail is sent in the default language.
+HF513 load Braces that would reach the customer
+    Two opening braces as literal text look like a template that went wrong. Leave them out.
+HF514 data A value nobody provides
+    The rule's trigger, its facts and the mapped tables have no such name, so the mail could never be filled in.
 """
 
 _RANGES = {

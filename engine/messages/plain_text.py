@@ -1,0 +1,136 @@
+"""The text part of a mail, derived from its HTML once, when the templates are loaded.
+
+The result is a template again: control statements and values stay where they are, markup becomes line breaks, links
+become `words <address>`. What stands in `head`, `style`, `script`, comments and hidden elements is left out. Since each
+file is turned on its own, layouts, blocks and includes work in the text exactly as they do in the HTML.
+"""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+_JINJA = re.compile(
+    r"""\{\#.*?\#\} | \{%(?:[^'"%]|'[^']*'|"[^"]*"|%(?!\}))*%\} | \{\{(?:[^'"}]|'[^']*'|"[^"]*"|\}(?!\}))*\}\}""",
+    re.DOTALL | re.VERBOSE,
+)
+_MARK = re.compile("\ue000([0-9]+)\ue001")
+_PARAGRAPHS = frozenset(
+    (
+        "p",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "ul",
+        "ol",
+        "table",
+        "blockquote",
+        "header",
+        "footer",
+        "section",
+        "pre",
+        "hr",
+    )
+)
+_LINES = frozenset({"div", "tr", "li", "br", "dt", "dd", "address", "figcaption"})
+_CELLS = frozenset({"td", "th"})
+_SKIPPED = frozenset({"head", "style", "script", "title", "template", "svg"})
+_VOID = frozenset(
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
+)
+_HIDDEN = re.compile(r"display\s*:\s*none|mso-hide\s*:\s*all", re.IGNORECASE)
+
+
+def text_template(html_source: str) -> str:
+    """The text template of one HTML template. White space is put in order after rendering, by `tidy`."""
+    pieces: list[str] = []
+
+    def keep(match: re.Match[str]) -> str:
+        pieces.append("" if match[0].startswith("{#") else match[0])
+        return f"\ue000{len(pieces) - 1}\ue001"
+
+    outline = _Outline()
+    outline.feed(_JINJA.sub(keep, html_source.replace("\ue000", "").replace("\ue001", "")))
+    outline.close()
+    return _MARK.sub(lambda match: pieces[int(match[1])], "".join(outline.written))
+
+
+def visible_words(html_source: str) -> bool:
+    """Whether the file has words of its own for the reader, which then belong to a language."""
+    return any(character.isalpha() for character in text_template(_JINJA.sub("", html_source)))
+
+
+def tidy(text: str) -> str:
+    """One blank between words, at most one empty line between paragraphs, none at the ends."""
+    lines = [line.strip() for line in _BLANKS.sub(" ", text).split("\n")]
+    return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip() + "\n"
+
+
+_BLANKS = re.compile(r"[ \t\r\f\v]+")
+_EMPTY_LINES = re.compile(r"\n{3,}")
+
+
+class _Outline(HTMLParser):
+    """Writes what a reader of the page would read, top to bottom."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.written: list[str] = []
+        self.links: list[tuple[str, int]] = []
+        self.skipped: list[str] = []  # open elements from the outermost one left out
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element begins."""
+        given = {name: value or "" for name, value in attrs}
+        if self.skipped or tag in _SKIPPED or "hidden" in given or _HIDDEN.search(given.get("style", "")):
+            if tag not in _VOID:
+                self.skipped.append(tag)
+            return
+        self._break(tag)
+        if tag == "li":
+            self.written.append("- ")
+        elif tag == "hr":
+            self.written.append("---\n\n")
+        elif tag == "img" and given.get("alt"):
+            self.written.append(given["alt"])
+        elif tag == "a":
+            self.links.append((given.get("href", "").strip(), len(self.written)))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """`<br/>`: begins; only elements that can have content end."""
+        self.handle_starttag(tag, attrs)
+        if tag not in _VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """An element ends; a stray end tag closes nothing."""
+        if self.skipped:
+            if tag in self.skipped:
+                while self.skipped.pop() != tag:
+                    pass
+            return
+        if tag == "a" and self.links:
+            self._close_link(*self.links.pop())
+        self._break(tag)
+
+    def handle_data(self, data: str) -> None:
+        """Words between tags; line breaks in the source mean nothing."""
+        if not self.skipped:
+            self.written.append(re.sub(r"[ \t\r\n\f]+", " ", data))
+
+    def _close_link(self, address: str, begun: int) -> None:
+        words = "".join(self.written[begun:]).strip()
+        if not address or address.startswith("#") or words == address:
+            return
+        self.written.append(f" <{address}>" if words else f"<{address}>")
+
+    def _break(self, tag: str) -> None:
+        if tag in _PARAGRAPHS:
+            self.written.append("\n\n")
+        elif tag in _LINES:
+            self.written.append("\n")
+        elif tag in _CELLS:
+            self.written.append(" ")

@@ -1,0 +1,199 @@
+"""From an outbox row to a finished mail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from jinja2 import Template, TemplateError
+
+from engine.messages.addresses import AddressError, Mailbox, parse_address, parse_mailbox
+from engine.messages.bounds import LONGEST_TEXT, BoundExceeded, rendering
+from engine.messages.formats import FormatError
+from engine.messages.header_text import HeaderTextError, checked_line, display_name, single_line
+from engine.messages.links import PATHS, Links
+from engine.messages.locales import direction
+from engine.messages.mail import Mail, RenderFailed
+from engine.messages.plain_text import tidy
+from engine.messages.templates import MailTemplate, Templates, Variant
+from engine.messages.values import AttributeText, ValueFault, Values, unpack
+
+#: What a template or its values can bring about. Anything else is a fault of the engine and is not caught here.
+_FAULTS = (
+    TemplateError, ValueFault, FormatError, HeaderTextError, AddressError,
+    ArithmeticError, TypeError, ValueError, LookupError, RecursionError, MemoryError,
+)  # fmt: skip
+
+
+class MessageRow(Protocol):
+    """What rendering reads of an outbox row."""
+
+    @property
+    def key(self) -> str: ...  # noqa: D102
+    @property
+    def template(self) -> str: ...  # noqa: D102
+    @property
+    def snapshot_sha(self) -> str: ...  # noqa: D102
+    @property
+    def class_(self) -> str: ...  # noqa: D102
+    @property
+    def recipient(self) -> str: ...  # noqa: D102
+    @property
+    def zone(self) -> str: ...  # noqa: D102
+    @property
+    def values_json(self) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What every mail of a workspace shares. `public_url` empty: no links can be made, marketing mail fails."""
+
+    name: str
+    locale: str
+    currency: str
+    timezone: str
+    postal_address: str = ""
+    public_url: str = ""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """From and Reply-To of a class of mail."""
+
+    from_: Mailbox
+    reply_to: Mailbox | None = None
+
+    @classmethod
+    def of(cls, from_: str, reply_to: str | None = None) -> Sender:
+        """Parsed from settings; AddressError for what is not one mailbox."""
+        return cls(parse_mailbox(from_), parse_mailbox(reply_to) if reply_to else None)
+
+
+@dataclass
+class Renderer:
+    """Renders messages; safe to share between threads.
+
+    `templates_of` gives the pinned templates of a snapshot and is asked once per snapshot. `senders` is by class;
+    `legal` uses the service one.
+    """
+
+    templates_of: Callable[[str], Templates]
+    workspace: Workspace
+    senders: Mapping[str, Sender]
+    secrets: Sequence[str]
+    _templates: dict[str, Templates] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._links = Links(self.workspace.public_url, self.secrets) if self.workspace.public_url else None
+        shared = {name: value for name, value in vars(self.workspace).items() if isinstance(value, str)}
+        self._workspace_values = Values("workspace", shared)
+
+    def render(self, message: MessageRow) -> Mail:
+        """The mail of one message. Raises RenderFailed for what is wrong with this message alone."""
+        try:
+            return self._render(message)
+        except _FAULTS as fault:
+            raise RenderFailed(_reason(fault)) from fault
+
+    def _render(self, message: MessageRow) -> Mail:
+        values = unpack(message.values_json)
+        customer = values.setdefault("customer", {})
+        variant, locale = self._template_of(message).choose(_text(customer.get("locale")))
+        way = direction(variant.tag)
+        rendering.begin(locale=locale, zone=message.zone, currency=self.workspace.currency, right_to_left=way == "rtl")
+        context = self._context(message, values, variant.tag, way)
+        sender = self._sender(message.class_)
+        subject = checked_line(_line(variant.subject, context), "subject")
+        preheader = _line(variant.preheader, context)
+        html = _body(variant.html, context | {"subject": subject, "preheader": preheader})
+        text = _body(variant.text, context | {"subject": subject, "preheader": preheader})
+        return Mail(
+            message_key=message.key,
+            sender=sender.from_,
+            to=Mailbox(display_name(_text(customer.get("name"))), parse_address(message.recipient)),
+            reply_to=_reply_to(variant, context) or sender.reply_to,
+            subject=subject,
+            preheader=preheader,
+            html=html,
+            text=tidy(text) if variant.text_is_derived else text.strip("\n") + "\n",
+            message_id=f"<{message.key[:40]}@{sender.from_.address.partition('@')[2]}>",
+            headers=self._headers(message, html),
+        )
+
+    def _template_of(self, message: MessageRow) -> MailTemplate:
+        templates = self._templates.get(message.snapshot_sha)
+        if templates is None:
+            templates = self._templates[message.snapshot_sha] = self.templates_of(message.snapshot_sha)
+        if message.template not in templates:
+            raise ValueFault(f'the template "{message.template}" is not in the snapshot this message was planned with')
+        return templates[message.template]
+
+    def _context(
+        self, message: MessageRow, values: Mapping[str, Mapping[str, object]], tag: str, way: str
+    ) -> dict[str, Any]:
+        links: dict[str, object] = (
+            {purpose: self._links.url(purpose, message.key) for purpose in PATHS} if self._links else {}
+        )
+        return {
+            "customer": Values("customer", values["customer"]),
+            "fact": Values("fact", values.get("fact", {})),
+            "subscription": Values("subscription", values.get("subscription", {})),
+            "links": Values("links", links),
+            "workspace": self._workspace_values,
+            "lang": AttributeText(tag),
+            "dir": AttributeText(way),
+        }
+
+    def _sender(self, class_: str) -> Sender:
+        sender = self.senders.get("marketing" if class_ == "marketing" else "service")
+        if sender is None:
+            raise ValueFault(f"config.yaml names no sender for {class_} mail")
+        return sender
+
+    def _headers(self, message: MessageRow, html: str) -> tuple[tuple[str, str], ...]:
+        """RFC 8058 one-click headers for marketing, which also must show the same link to the reader."""
+        if message.class_ != "marketing":
+            return ()
+        url = self._links.url("unsubscribe", message.key) if self._links else ""
+        if not url.startswith("https://"):
+            raise ValueFault("marketing mail needs workspace.public_url with https, for its unsubscribe link")
+        if url not in html:
+            raise ValueFault("the mail came out without its unsubscribe link")
+        return ("List-Unsubscribe", f"<{url}>"), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+
+
+def _reason(fault: BaseException) -> str:
+    """Why a message failed, in words for the person who wrote the template or owns the data."""
+    if isinstance(fault, BoundExceeded | ValueFault | FormatError | HeaderTextError):
+        return str(fault)
+    if isinstance(fault, AddressError):
+        return f"an address is not usable: {fault}"
+    if isinstance(fault, TemplateError):
+        return fault.message or "the template cannot be rendered"
+    return f"the template cannot be rendered: {type(fault).__name__}"
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _line(template: Template, context: dict[str, Any]) -> str:
+    return single_line(template.render(context))
+
+
+def _body(template: Template, context: dict[str, Any]) -> str:
+    pieces, length = [], 0
+    for piece in template.generate(context):
+        pieces.append(piece)
+        length += len(piece)
+        if length > LONGEST_TEXT:
+            raise BoundExceeded(f"the mail is longer than {LONGEST_TEXT} characters")
+    return "".join(pieces)
+
+
+def _reply_to(variant: Variant, context: dict[str, Any]) -> Mailbox | None:
+    if variant.reply_to is None:
+        return None
+    text = variant.reply_to.render(context).strip()
+    return parse_mailbox(text) if text else None

@@ -1,0 +1,125 @@
+"""A project's mails: which exist, in which languages, what each needs, and whether it may be sent as what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from jinja2 import Template
+
+from engine.errors import Problem, did_you_mean
+from engine.messages.grammar import CUSTOMER_NAMESPACES, Name
+from engine.messages.locales import canonical, chain, language
+
+LINKS = frozenset({"unsubscribe", "preferences"})
+WORKSPACE = frozenset({"name", "postal_address", "public_url", "locale", "currency", "timezone"})
+#: Read for every mail when the table has them: which language, and the name on the To line.
+ALWAYS_READ: frozenset[Name] = frozenset({("customer", "locale"), ("customer", "name")})
+
+#: What a marketing mail must show: CAN-SPAM wants the address, RFC 8058 and the large mailbox providers the links.
+_MARKETING: tuple[tuple[Name, str], ...] = (
+    (("links", "unsubscribe"), "a link to {{ links.unsubscribe }}"),
+    (("links", "preferences"), "a link to {{ links.preferences }}"),
+    (("workspace", "postal_address"), "{{ workspace.postal_address }}"),
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One mail in one language."""
+
+    path: str
+    tag: str
+    subject: Template
+    preheader: Template
+    reply_to: Template | None
+    html: Template
+    text: Template
+    text_is_derived: bool
+    names: Mapping[Name, tuple[str, int]]  # with the place of the first use
+    shown: tuple[frozenset[Name], frozenset[Name]]  # by the HTML and by the text part
+
+
+@dataclass(frozen=True)
+class MailTemplate:
+    """One mail in all its languages. `default` serves everybody else, in the workspace's language."""
+
+    name: str
+    default: Variant
+    translations: Mapping[str, Variant]
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The default first."""
+        return (self.default, *self.translations.values())
+
+    @property
+    def names(self) -> frozenset[Name]:
+        """Everything any language of this mail reads."""
+        return frozenset(name for variant in self.variants for name in variant.names)
+
+    def choose(self, wanted: str | None) -> tuple[Variant, str]:
+        """The variant for a customer's locale, and the locale for amounts and dates in it.
+
+        `he-IL` is served by `he-IL`, then `he`, then the default. The customer's own region decides how amounts and
+        dates look, as long as the text is in the customer's language: 22/11 for en-GB, 11/22 for en-US.
+        """
+        tag = canonical(wanted) if wanted else None
+        if tag is None:
+            return self.default, self.default.tag
+        variant = next((self.translations[wider] for wider in chain(tag) if wider in self.translations), self.default)
+        return variant, tag if language(tag) == language(variant.tag) else variant.tag
+
+
+class Templates:
+    """All mails of one snapshot. `warnings` are problems that do not prevent loading."""
+
+    def __init__(self, mails: Mapping[str, MailTemplate], warnings: Collection[Problem] = ()) -> None:
+        self.mails = mails
+        self.warnings = tuple(sorted(warnings, key=lambda problem: problem.order))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.mails
+
+    def __getitem__(self, name: str) -> MailTemplate:
+        return self.mails[name]
+
+    def values_needed(self, name: str) -> frozenset[Name]:
+        """What to pack into a message row: the customer's, facts' and subscription's values that the mail reads.
+
+        `customer.locale` and `customer.name` are always among them; leave them out where the table lacks them.
+        """
+        return frozenset(used for used in self.mails[name].names if used[0] in CUSTOMER_NAMESPACES) | ALWAYS_READ
+
+    def check(self, name: str, class_: str, provided: Mapping[str, Collection[str]]) -> list[Problem]:
+        """Problems of sending this mail as `class_` with these values: names nobody provides, missing marketing parts.
+
+        `provided`: namespace -> names. Links and workspace values are known here and need not be given.
+        """
+        mail = self.mails[name]
+        known: dict[str, Collection[str]] = {"links": LINKS, "workspace": WORKSPACE, **provided}
+        found = [problem for variant in mail.variants for problem in _unprovided(variant, known)]
+        if class_ == "marketing":
+            found += [problem for variant in mail.variants for problem in _missing_for_marketing(variant)]
+        return sorted(set(found), key=lambda problem: problem.order)
+
+
+def _unprovided(variant: Variant, known: Mapping[str, Collection[str]]) -> list[Problem]:
+    return [
+        Problem(
+            *place, None, "HF514", f'"{space}.{name}" is provided by nobody',
+            "expected a name this rule and the tables have", did_you_mean(name, known.get(space, ())),
+        )
+        for (space, name), place in variant.names.items()
+        if name not in known.get(space, ())
+    ]  # fmt: skip
+
+
+def _missing_for_marketing(variant: Variant) -> list[Problem]:
+    return [
+        Problem(variant.path, None, None, "HF509", f"a marketing mail whose {part} part lacks {what}",
+                "expected in every marketing mail; put it into the mail or its layout")
+        for part, shown in zip(("HTML", "text"), variant.shown, strict=True)
+        for name, what in _MARKETING
+        if name not in shown
+    ]  # fmt: skip
