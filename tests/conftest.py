@@ -7,6 +7,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def _free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """URL of a throw-away cluster (`postgresql://…/postgres`); as root it runs under the account `postgres`."""
     given = os.environ.get("HOLDFAST_TEST_POSTGRES")
     if given:
@@ -55,14 +56,13 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if binaries is None:
         missing("a PostgreSQL server")
         return
-    folder = tmp_path_factory.mktemp("postgres")
+    # Not under pytest's own folder: another session of root that starts meanwhile closes that to other accounts.
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-postgres-"))
     account: dict[str, object] = {}
     if os.geteuid() == 0:  # the server refuses to run as root
         user = pwd.getpwnam("postgres")
         account = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         os.chown(folder, user.pw_uid, user.pw_gid)
-        for parent in [folder, *folder.parents][:4]:
-            parent.chmod(parent.stat().st_mode | 0o011)
     port = _free_port()
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": True, "cwd": folder}
     subprocess.run(
@@ -73,6 +73,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                    **quiet, **account)  # type: ignore[call-overload]
     yield f"postgresql://holdfast@127.0.0.1:{port}/postgres"
     subprocess.run([binaries / "pg_ctl", "-D", folder / "db", "-m", "immediate", "stop"], **quiet, **account)  # type: ignore[call-overload]
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
