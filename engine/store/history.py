@@ -29,14 +29,8 @@ class History:
 
     def rules_with_memory(self) -> set[str]:
         """Rules with any settled step; for the others no pairs need to be asked about."""
-        # A loose index scan: one probe per rule instead of a look at every settled step.
-        query = text(
-            "WITH RECURSIVE known(rule) AS (SELECT min(rule) FROM settled_step UNION ALL "
-            "SELECT (SELECT min(s.rule) FROM settled_step s WHERE s.rule > known.rule) FROM known "
-            "WHERE known.rule IS NOT NULL) SELECT rule FROM known WHERE rule IS NOT NULL"
-        )
         with self._database.read() as connection:
-            return set(connection.execute(query).scalars())
+            return rules_with_memory(connection)
 
     def settled_of(self, present: Iterable[tuple[str, str]], before_run: int | None = None) -> Iterator[bulk.Row]:
         """All settled steps of these (rule, customer) pairs, each pair given once.
@@ -81,6 +75,16 @@ class History:
 
     def _texts(self, source: Any, names: Iterable[str]) -> Select[Any]:
         return select(*(self._database.as_text(source.c[name]) for name in names))
+
+
+def rules_with_memory(connection: Connection) -> set[str]:
+    """By a loose index scan: one probe per rule instead of a look at every settled step."""
+    query = text(
+        "WITH RECURSIVE known(rule) AS (SELECT min(rule) FROM settled_step UNION ALL "
+        "SELECT (SELECT min(s.rule) FROM settled_step s WHERE s.rule > known.rule) FROM known "
+        "WHERE known.rule IS NOT NULL) SELECT rule FROM known WHERE rule IS NOT NULL"
+    )
+    return set(connection.execute(query).scalars())
 
 
 def _stream(connection: Connection, query: Select[Any]) -> Iterator[bulk.Row]:

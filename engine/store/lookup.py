@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Select, Table, func, select
 
 from engine.store.connect import Database
+from engine.store.history import rules_with_memory
 from engine.store.outbox_views import Outbox
 from engine.store.runs import RunRow, Runs
 from engine.store.switches import Switches
@@ -121,7 +122,7 @@ class MessageRow:
     state: str
     reason: str | None
     next_attempt_at: datetime
-    attempts: tuple[AttemptRow, ...] = field(default=())
+    attempts: tuple[AttemptRow, ...]
 
 
 @dataclass(frozen=True)
@@ -159,27 +160,29 @@ def status(database: Database, now: datetime) -> Status:
 def history_of(database: Database, customer_id: str) -> CustomerHistory:
     """Decisions, settled steps, exposures and messages with their attempts."""
     with database.read() as connection:
+        # Their keys begin with the rule; every exposure has a settled step.
+        rules = rules_with_memory(connection)
+        settled = _of(settled_step, SettledRow, customer_id, "settled_at", "rule", "step")
+        exposed = _of(exposure, ExposureRow, customer_id, "exposed_at", "rule", "step")
         return CustomerHistory(
-            tuple(_rows(connection, decision, DecisionRow, customer_id, "id")),
-            tuple(_rows(connection, settled_step, SettledRow, customer_id, "settled_at", "rule", "step")),
-            tuple(_rows(connection, exposure, ExposureRow, customer_id, "exposed_at", "rule", "step")),
-            tuple(_messages(connection, customer_id)),
+            tuple(DecisionRow(*row) for row in connection.execute(_of(decision, DecisionRow, customer_id, "id"))),
+            tuple(SettledRow(*row) for row in connection.execute(settled.where(settled_step.c.rule.in_(rules)))),
+            tuple(ExposureRow(*row) for row in connection.execute(exposed.where(exposure.c.rule.in_(rules)))),
+            _messages(connection, customer_id),
         )
 
 
-def _messages(connection: Connection, customer_id: str) -> list[MessageRow]:
-    calls: dict[int, list[AttemptRow]] = {}
-    names = [attempt.c[name] for name in AttemptRow.__dataclass_fields__]
-    query = select(*names).join(message).where(message.c.customer_id == customer_id).order_by(attempt.c.id)
-    for row in connection.execute(query):
-        calls.setdefault(row.message_id, []).append(AttemptRow(*row))
-    found = _rows(connection, message, MessageRow, customer_id, "id", leaving_out=("attempts",))
-    return [MessageRow(**(one.__dict__ | {"attempts": tuple(calls.get(one.id, ()))})) for one in found]
+def _messages(connection: Connection, customer_id: str) -> tuple[MessageRow, ...]:
+    columns = [attempt.c[name] for name in AttemptRow.__dataclass_fields__]
+    calls = select(*columns).join(message).where(message.c.customer_id == customer_id).order_by(attempt.c.id)
+    made: dict[int, list[AttemptRow]] = {}
+    for row in connection.execute(calls):
+        made.setdefault(row.message_id, []).append(AttemptRow(*row))
+    found = connection.execute(_of(message, MessageRow, customer_id, "id"))
+    return tuple(MessageRow(*(*row[:-1], tuple(made.get(row.id, ())))) for row in found)
 
 
-def _rows(
-    connection: Connection, table: Table, shape: Any, customer_id: str, *order: str, leaving_out: tuple[str, ...] = ()
-) -> list[Any]:
-    names = [name.rstrip("_") for name in shape.__dataclass_fields__ if name not in leaving_out]
-    query = select(*(table.c[name] for name in names)).where(table.c.customer_id == customer_id)
-    return [shape(*row) for row in connection.execute(query.order_by(*(table.c[name] for name in order)))]
+def _of(table: Table, shape: Any, customer_id: str, *order: str) -> Select[Any]:
+    """A customer's rows of a table, in the order of the fields of `shape`."""
+    columns = (table.c[name.rstrip("_")] for name in shape.__dataclass_fields__)
+    return select(*columns).where(table.c.customer_id == customer_id).order_by(*(table.c[name] for name in order))

@@ -77,6 +77,15 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """A claimed message that shall not leave before a later instant."""
+
+    message_id: int
+    token: int
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How an attempt ended, or what evidence said later."""
 
@@ -141,23 +150,52 @@ class Claims:
         with self._database.write() as connection:
             self._end_leases(connection, true() if self._database.kind == "sqlite" else self._overdue(now))
 
-    def claim(self, now: datetime, limit: int, owner: str, lease_s: float) -> list[OutboxMessage]:
+    def claim(
+        self,
+        now: datetime,
+        limit: int,
+        owner: str,
+        lease_s: float,
+        *,
+        channels: Collection[str] | None = None,
+        without_rules: Collection[str] = (),
+    ) -> list[OutboxMessage]:
         """Up to `limit` messages due at `now`, for `owner` alone until the lease ends.
 
         Service and legal mail first; within either, the rules take turns, so that a rule with a million messages does
         not starve the others. Leases are measured by the server's clock on PostgreSQL, by `now` on SQLite.
+        `channels`: only messages of these; None means of all.
         """
+        served = true() if channels is None else message.c.channel.in_(sorted(channels))
         with self._database.write() as connection:
             self._end_leases(connection, self._overdue(now))
-            queues = _queues(connection)
+            queues = [queue for queue in _queues(connection) if queue[2:] not in without_rules]
             claimed: list[OutboxMessage] = []
             for lane in ("0", "1"):
                 open_queues = [queue for queue in queues if queue.startswith(lane)]
-                claimed += self._take_turns(connection, open_queues, now, limit - len(claimed), owner, lease_s)
+                room = limit - len(claimed)
+                claimed += self._take_turns(connection, open_queues, served, now, room, owner, lease_s)
         return claimed
 
+    def postpone(self, waits: Sequence[Wait]) -> int:
+        """Put claimed messages back until a later instant, without an attempt; how many were."""
+        with self._database.write() as connection:
+            before = _locked(connection, {one.message_id for one in waits})
+            held = [one for one in waits if _is(before, one, ("claimed",))]
+            for one in held:
+                change = update(message).where(message.c.id == one.message_id)
+                connection.execute(change.values(state="planned", next_attempt_at=one.until, **_FREE))
+        return len(held)
+
     def _take_turns(
-        self, connection: Connection, queues: list[str], now: datetime, room: int, owner: str, lease_s: float
+        self,
+        connection: Connection,
+        queues: list[str],
+        served: ColumnElement[bool],
+        now: datetime,
+        room: int,
+        owner: str,
+        lease_s: float,
     ) -> list[OutboxMessage]:
         taken: dict[str, list[OutboxMessage]] = {}
         while queues and room > 0:
@@ -165,7 +203,7 @@ class Claims:
             rest = []
             for queue in queues:
                 portion = min(share, room)
-                found = self._claim_from(connection, queue, now, portion, owner, lease_s) if portion else []
+                found = self._claim_from(connection, queue, served, now, portion, owner, lease_s) if portion else []
                 taken.setdefault(queue, []).extend(found)
                 room -= len(found)
                 if len(found) == portion:
@@ -175,12 +213,19 @@ class Claims:
         return [found for found in chain.from_iterable(rounds) if found is not None]
 
     def _claim_from(
-        self, connection: Connection, queue: str, now: datetime, limit: int, owner: str, lease_s: float
+        self,
+        connection: Connection,
+        queue: str,
+        served: ColumnElement[bool],
+        now: datetime,
+        limit: int,
+        owner: str,
+        lease_s: float,
     ) -> list[OutboxMessage]:
         # A common table expression with FOR UPDATE runs once; as a plain subquery PostgreSQL might repeat it.
         chosen = (
             select(message.c.id)
-            .where(DUE, message.c.queue == queue, message.c.next_attempt_at <= now)
+            .where(DUE, message.c.queue == queue, message.c.next_attempt_at <= now, served)
             .order_by(message.c.next_attempt_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -264,8 +309,9 @@ class Claims:
 
     def _end_leases(self, connection: Connection, over: ColumnElement[bool]) -> None:
         after = case((message.c.state == "claimed", "planned"), else_="in_doubt")
-        ended = update(message).where(LEASED, over).values(state=after, **_FREE).returning(message.c.id, message.c.state)
-        lost = [message_id for message_id, state in connection.execute(ended) if state == "in_doubt"]
+        ended = update(message).where(LEASED, over).values(state=after, **_FREE)
+        changed = connection.execute(ended.returning(message.c.id, message.c.state))
+        lost = [message_id for message_id, state in changed if state == "in_doubt"]
         if lost:
             open_attempts = and_(attempt.c.message_id.in_(lost), attempt.c.result.is_(None))
             connection.execute(
@@ -274,7 +320,7 @@ class Claims:
 
 
 def _queues(connection: Connection) -> list[str]:
-    """The queues with anything waiting, by a loose index scan: one probe per rule, however many its messages."""
+    """The queues with anything waiting, by a loose index scan: one probe per rule, not per message."""
     query = text(
         f"WITH RECURSIVE waiting(queue) AS (SELECT min(queue) FROM message WHERE {DUE.text} UNION ALL "
         f"SELECT (SELECT min(m.queue) FROM message m WHERE {DUE.text} AND m.queue > waiting.queue) FROM waiting "
@@ -290,7 +336,7 @@ def _locked(connection: Connection, message_ids: Collection[int]) -> Before:
     return {row.id: row for row in connection.execute(query.with_for_update())}
 
 
-def _is(before: Before, word: Outcome | Start, states: tuple[str, ...]) -> bool:
+def _is(before: Before, word: Outcome | Start | Wait, states: tuple[str, ...]) -> bool:
     found = before.get(word.message_id)
     return found is not None and found.token == word.token and found.state in states
 

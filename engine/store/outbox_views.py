@@ -27,8 +27,8 @@ class GateRow:
     rule_paused: bool
     #: `expires_at` is not after the instant.
     expired: bool
-    #: (kind, until) that hold for this address and all topics, or the message's topic.
-    suppressions: tuple[tuple[str, date | None], ...]
+    #: (kind, topic, until) that hold for this address; the topic is "" (all topics) or the message's.
+    suppressions: tuple[tuple[str, str, date | None], ...]
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,12 @@ class Outbox(Claims):
         against = and_(
             suppression.c.address_key == message.c.address_key, suppression.c.topic.in_(["", message.c.topic])
         )
-        held = select(message.c.id, suppression.c.kind, suppression.c.until).join(suppression, against).where(wanted)
+        what = (suppression.c.kind, suppression.c.topic, suppression.c.until)
+        held = select(message.c.id, *what).join(suppression, against).where(wanted)
         with self._database.read() as connection:
-            found: dict[int, list[tuple[str, date | None]]] = {}
-            for message_id, kind, until in connection.execute(held.order_by(suppression.c.kind)):
-                found.setdefault(message_id, []).append((kind, until))
+            found: dict[int, list[tuple[str, str, date | None]]] = {}
+            for message_id, *one in connection.execute(held.order_by(suppression.c.kind, suppression.c.topic)):
+                found.setdefault(message_id, []).append((one[0], one[1], one[2]))
             rows = connection.execute(facts).all()
         return {row[0]: GateRow(*(*row, tuple(found.get(row[0], ())))) for row in rows}
 
@@ -85,7 +86,8 @@ class Outbox(Claims):
 
     def in_doubt(self) -> list[DoubtRow]:
         """The messages in doubt, oldest attempt first."""
-        last = select(func.max(attempt.c.id)).where(attempt.c.message_id == message.c.id).scalar_subquery()
+        attempts = select(func.max(attempt.c.id)).where(attempt.c.message_id == message.c.id)
+        last = attempts.correlate(message).scalar_subquery()
         columns = (message.c.id, message.c.token, message.c["class"], message.c.rule, message.c.customer_id)
         query = (
             select(*columns, message.c.attempts, attempt.c.id, attempt.c.started_at, attempt.c.provider_id)

@@ -142,8 +142,6 @@ decision = Table(
         sqlite_where=STANDING,
         postgresql_where=STANDING,
     ),
-    Index("ix_decision_closed", "closed_by", sqlite_where=text("closed_by IS NOT NULL"),
-          postgresql_where=text("closed_by IS NOT NULL")),
     Index("ix_decision_customer", "customer_id"),
 )
 
@@ -160,7 +158,6 @@ settled_step = Table(
     Column("settled_at", UtcDateTime, nullable=False),
     Column("anchor", UtcDateTime),
     Column("run_id", Integer, ForeignKey("run.id"), nullable=False),
-    Index("ix_settled_step_run", "run_id"),
     sqlite_with_rowid=False,
 )
 
@@ -180,13 +177,13 @@ exposure = Table(
     Column("counts", Boolean, nullable=False),
     Column("run_id", Integer, ForeignKey("run.id"), nullable=False),
     Index("ix_exposure_local_date", "local_date"),
-    Index("ix_exposure_run", "run_id"),
     sqlite_with_rowid=False,
 )
 
-# The two predicates are repeated word for word in the queries, or the partial indexes would not be used.
+# These predicates are repeated word for word in the queries, or the partial indexes would not be used.
 DUE = text("state IN ('planned', 'retry_wait')")
 LEASED = text("state IN ('claimed', 'sending')")
+WITHDRAWN = text("state = 'cancelled' AND reason = 'withdrawn'")
 message = Table(
     "message",
     metadata,
@@ -221,8 +218,8 @@ message = Table(
            nullable=False),
     Index("ix_message_due", "queue", "next_attempt_at", sqlite_where=DUE, postgresql_where=DUE),
     Index("ix_message_leased", "lease_until", sqlite_where=LEASED, postgresql_where=LEASED),
+    Index("ix_message_withdrawn", "key", sqlite_where=WITHDRAWN, postgresql_where=WITHDRAWN),
     Index("ix_message_customer", "customer_id"),
-    Index("ix_message_run", "run_id"),
 )
 
 attempt = Table(

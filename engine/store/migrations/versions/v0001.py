@@ -1,0 +1,202 @@
+"""The first schema."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+_LONG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_STANDING = sa.text("closed_by IS NULL")
+_DUE = sa.text("state IN ('planned', 'retry_wait')")
+_LEASED = sa.text("state IN ('claimed', 'sending')")
+_WITHDRAWN = sa.text("state = 'cancelled' AND reason = 'withdrawn'")
+
+
+def upgrade() -> None:
+    """Every table and index."""
+    op.create_table(
+        "install",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_install"),
+    )
+    op.create_table(
+        "pause",
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("rule", name="pk_pause"),
+    )
+    op.create_table(
+        "snapshot",
+        sa.Column("sha", sa.Text(), nullable=False),
+        sa.Column("files", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("sha", name="pk_snapshot"),
+    )
+    op.create_table(
+        "suppression",
+        sa.Column("address_key", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=True),
+        sa.Column("until", sa.Date(), nullable=True),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("address_key", "kind", "topic", name="pk_suppression"),
+    )
+    op.create_table(
+        "run",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("schedule", sa.Text(), nullable=False),
+        sa.Column("local_date", sa.Date(), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("as_of", sa.DateTime(), nullable=False),
+        sa.Column("horizon", sa.DateTime(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("snapshot_sha", sa.Text(), nullable=False),
+        sa.Column("cursor", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.DateTime(), nullable=False),
+        sa.Column("finished_at", sa.DateTime(), nullable=True),
+        sa.Column("newest", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("table_rows", sa.Text(), server_default="{}", nullable=False),
+        sa.ForeignKeyConstraint(["snapshot_sha"], ["snapshot.sha"], name="fk_run_snapshot_sha"),
+        sa.PrimaryKeyConstraint("id", name="pk_run"),
+        sa.UniqueConstraint("schedule", "local_date", "n", name="uq_run_schedule_local_date_n"),
+    )
+    op.create_table(
+        "approval",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name="fk_approval_run_id"),
+        sa.PrimaryKeyConstraint("run_id", "rule", name="pk_approval"),
+    )
+    op.create_table(
+        "decision",
+        sa.Column("id", _LONG, nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("occurrence", sa.Text(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("anchor", sa.DateTime(), nullable=True),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("decided_at", sa.DateTime(), nullable=False),
+        sa.Column("waited_s", _LONG, nullable=False),
+        sa.Column("closed_by", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name="fk_decision_run_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_decision"),
+    )
+    op.create_index("ix_decision_customer", "decision", ["customer_id"])
+    op.create_index(
+        "ix_decision_standing",
+        "decision",
+        ["rule", "customer_id", "occurrence", "step"],
+        unique=True,
+        sqlite_where=_STANDING,
+        postgresql_where=_STANDING,
+    )
+    op.create_table(
+        "exposure",
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("occurrence", sa.Text(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("address_key", sa.Text(), nullable=True),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("class", sa.Text(), nullable=False),
+        sa.Column("arm", sa.Text(), nullable=False),
+        sa.Column("local_date", sa.Date(), nullable=False),
+        sa.Column("exposed_at", sa.DateTime(), nullable=False),
+        sa.Column("counts", sa.Boolean(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name="fk_exposure_run_id"),
+        sa.PrimaryKeyConstraint("rule", "customer_id", "occurrence", "step", name="pk_exposure"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_exposure_local_date", "exposure", ["local_date"])
+    op.create_table(
+        "message",
+        sa.Column("id", _LONG, nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("occurrence", sa.Text(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("address_key", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("template", sa.Text(), nullable=False),
+        sa.Column("snapshot_sha", sa.Text(), nullable=False),
+        sa.Column("class", sa.Text(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("arm", sa.Text(), nullable=False),
+        sa.Column("zone", sa.Text(), nullable=False),
+        sa.Column("not_before", sa.DateTime(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(), nullable=True),
+        sa.Column("values_json", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.DateTime(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=True),
+        sa.Column("token", sa.Integer(), nullable=False),
+        sa.Column("lease_until", sa.DateTime(), nullable=True),
+        sa.Column(
+            "queue",
+            sa.Text(),
+            sa.Computed("CASE class WHEN 'marketing' THEN '1 ' ELSE '0 ' END || rule", persisted=True),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name="fk_message_run_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_message"),
+        sa.UniqueConstraint("key", name="uq_message_key"),
+    )
+    op.create_index("ix_message_customer", "message", ["customer_id"])
+    op.create_index("ix_message_due", "message", ["queue", "next_attempt_at"], sqlite_where=_DUE, postgresql_where=_DUE)
+    op.create_index("ix_message_leased", "message", ["lease_until"], sqlite_where=_LEASED, postgresql_where=_LEASED)
+    op.create_index("ix_message_withdrawn", "message", ["key"], sqlite_where=_WITHDRAWN, postgresql_where=_WITHDRAWN)
+    op.create_table(
+        "run_count",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name="fk_run_count_run_id"),
+        sa.PrimaryKeyConstraint("run_id", "rule", "outcome", "reason", name="pk_run_count"),
+    )
+    op.create_table(
+        "settled_step",
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("occurrence", sa.Text(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("local_date", sa.Date(), nullable=False),
+        sa.Column("how", sa.Text(), nullable=False),
+        sa.Column("settled_at", sa.DateTime(), nullable=False),
+        sa.Column("anchor", sa.DateTime(), nullable=True),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name="fk_settled_step_run_id"),
+        sa.PrimaryKeyConstraint("rule", "customer_id", "occurrence", "step", name="pk_settled_step"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "attempt",
+        sa.Column("id", _LONG, nullable=False),
+        sa.Column("message_id", _LONG, nullable=False),
+        sa.Column("token", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.DateTime(), nullable=False),
+        sa.Column("finished_at", sa.DateTime(), nullable=True),
+        sa.Column("result", sa.Text(), nullable=True),
+        sa.Column("provider_id", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["message_id"], ["message.id"], name="fk_attempt_message_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_attempt"),
+    )
+    op.create_index("ix_attempt_message", "attempt", ["message_id"])
