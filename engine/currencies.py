@@ -24,3 +24,8 @@ def exponent(code: str) -> int | None:
     """Decimals of the minor unit: EUR 2, JPY 0, KWD 3; None for a code that is no currency. Case does not matter."""
     upper = code.strip().upper()
     return _EXPONENTS.get(upper, 2) if upper in _CODES else None
+
+
+def exponents() -> dict[str, int]:
+    """Decimals of the minor unit of every currency, by code."""
+    return {code: _EXPONENTS.get(code, 2) for code in sorted(_CODES)}

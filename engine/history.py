@@ -1,0 +1,147 @@
+"""What the state remembers, loaded beside the candidates: bounded by who is present, never all of history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+
+import duckdb
+
+from engine.planning.tables import calendar
+from engine.project.rules import Rule
+from engine.project.settings import Settings
+from engine.store import Store
+from engine.warehouse.sql import load_rows
+
+_SETTLED = {
+    "rule": "VARCHAR", "customer_id": "VARCHAR", "occurrence": "VARCHAR", "step_id": "VARCHAR", "local_date": "DATE",
+    "how": "VARCHAR", "settled_at": "TIMESTAMP", "anchor": "TIMESTAMP",
+}  # fmt: skip
+_DECISION = {
+    "rule": "VARCHAR", "customer_id": "VARCHAR", "occurrence": "VARCHAR", "step_id": "VARCHAR", "outcome": "VARCHAR",
+    "reason": "VARCHAR", "decided_at": "TIMESTAMP", "waited_s": "BIGINT",
+}  # fmt: skip
+_EXPOSURE = {
+    "rule": "VARCHAR", "customer_id": "VARCHAR", "occurrence": "VARCHAR", "step": "VARCHAR", "address_key": "VARCHAR",
+    "topic": "VARCHAR", "class": "VARCHAR", "arm": "VARCHAR", "local_date": "DATE", "counts": "BOOLEAN",
+}  # fmt: skip
+
+_SUPPRESSION = {"address_key": "VARCHAR", "kind": "VARCHAR", "topic": "VARCHAR", "until": "DATE"}
+
+
+def load_history(
+    db: duckdb.DuckDBPyConnection,
+    store: Store | None,
+    rules: Sequence[Rule],
+    settings: Settings,
+    secret: str,
+    as_of: datetime,
+    before_run: int | None = None,
+) -> None:
+    """Make the history tables that planning reads, resolved to rule_no, cust and addr.
+
+    Without a store they are empty: the plan of a project that has never run. With `before_run` everything that run
+    wrote itself is left out, so that an interrupted run is decided again exactly as it was.
+    """
+    _number_rules(db, rules)
+    _key_addresses(db, secret)
+    _load_settled(db, store, rules, before_run)
+    _load_decisions(db, store, rules, before_run)
+    _load_exposures(db, store, rules, settings, as_of, before_run)
+    _load_suppressions(db, store)
+    sends = store.runs.rule_sends_history([rule.id for rule in rules]) if store else []
+    load_rows(db, "rule_history_read", {"rule": "VARCHAR", "run_no": "INTEGER", "sends": "BIGINT"}, sends)
+    db.execute(
+        "CREATE OR REPLACE TEMP TABLE rule_history AS SELECT r.rule_no, h.run_no, h.sends "
+        "FROM rule_history_read AS h JOIN rule_name AS r USING (rule)"
+    )
+
+
+def _number_rules(db: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> None:
+    """Rule names to numbers; the names a rule had before are its own still."""
+    names = [(name, number) for number, rule in enumerate(rules) for name in (rule.id, *rule.was)]
+    load_rows(db, "rule_name", {"rule": "VARCHAR", "rule_no": "USMALLINT"}, names)
+
+
+def _key_addresses(db: duckdb.DuckDBPyConnection, secret: str) -> None:
+    """`address_key` of every address, the form in which the state remembers addresses."""
+    db.execute(
+        "CREATE OR REPLACE TEMP TABLE address_key AS SELECT addr, any_value(sha256($secret || chr(31) || address)) AS key "
+        "FROM person WHERE addr IS NOT NULL GROUP BY addr",
+        {"secret": secret},
+    )
+
+
+def _load_settled(
+    db: duckdb.DuckDBPyConnection, store: Store | None, rules: Sequence[Rule], before_run: int | None
+) -> None:
+    remembered = store.ledger.rules_with_memory() if store else set()
+    names = {number: [name for name in (rule.id, *rule.was) if name in remembered] for number, rule in enumerate(rules)}
+    rows: Iterable[Sequence[object]] = ()
+    if store and any(names.values()):
+        rows = store.ledger.settled_of(_present(db, names), before_run=before_run)
+    load_rows(db, "settled_read", _SETTLED, rows)
+    db.execute(
+        "CREATE OR REPLACE TEMP TABLE settled AS SELECT r.rule_no, p.cust, coalesce(s.occurrence, '') AS occurrence, "
+        "s.step_id, s.local_date, s.how, s.settled_at, s.anchor FROM settled_read AS s "
+        "JOIN rule_name AS r USING (rule) JOIN person AS p USING (customer_id)"
+    )
+
+
+def _present(db: duckdb.DuckDBPyConnection, names: dict[int, list[str]]) -> Iterator[tuple[str, str]]:
+    """(rule, customer) of all candidates of rules that remember anything, streamed."""
+    numbers = [number for number, known in names.items() if known]
+    reader = db.cursor().execute(
+        "SELECT DISTINCT c.rule_no, p.customer_id FROM candidate AS c JOIN person AS p USING (cust) "
+        "WHERE list_contains($numbers, c.rule_no)", {"numbers": numbers},
+    )  # fmt: skip
+    while rows := reader.fetchmany(10_000):
+        for number, customer in rows:
+            for name in names[number]:
+                yield name, customer
+
+
+def _load_decisions(
+    db: duckdb.DuckDBPyConnection, store: Store | None, rules: Sequence[Rule], before_run: int | None
+) -> None:
+    names = [name for rule in rules for name in (rule.id, *rule.was)]
+    rows = store.ledger.latest_decisions(names, before_run=before_run) if store else ()
+    load_rows(db, "standing", _DECISION, rows)
+    db.execute(
+        "CREATE OR REPLACE TEMP TABLE last_decision AS SELECT r.rule_no, p.cust, coalesce(d.occurrence, '') AS occurrence, "
+        "coalesce(d.step_id, '') AS step_id, d.outcome, d.reason, d.decided_at, d.waited_s FROM standing AS d "
+        "JOIN rule_name AS r USING (rule) JOIN person AS p USING (customer_id)"
+    )
+    db.execute("CREATE OR REPLACE TEMP TABLE seen AS SELECT DISTINCT rule_no, cust, occurrence FROM last_decision")
+
+
+def _load_exposures(
+    db: duckdb.DuckDBPyConnection,
+    store: Store | None,
+    rules: Sequence[Rule],
+    settings: Settings,
+    as_of: datetime,
+    before_run: int | None,
+) -> None:
+    rows = store.ledger.exposures_since(_reach_back(rules, settings, as_of), before_run=before_run) if store else ()
+    load_rows(db, "exposure_read", _EXPOSURE, rows)
+    db.execute(
+        "CREATE OR REPLACE TEMP TABLE exposure AS SELECT k.addr, p.cust, e.rule AS rule_id, e.occurrence, e.topic, "
+        "e.class, e.local_date, e.counts FROM exposure_read AS e LEFT JOIN address_key AS k ON k.key = e.address_key "
+        "LEFT JOIN person AS p ON p.customer_id = e.customer_id WHERE k.addr IS NOT NULL OR p.cust IS NOT NULL"
+    )
+
+
+def _reach_back(rules: Sequence[Rule], settings: Settings, as_of: datetime) -> date:
+    """The oldest local date that a cap or a `repeat_after` still looks at, two days of zones added."""
+    caps = [cap.days for caps in (settings.caps.all, *settings.caps.topics.values()) for cap in caps]
+    repeats = [months * 31 + days for months, days in (calendar(rule.repeat_after) for rule in rules)]
+    return (as_of - timedelta(days=max([1, *caps, *repeats]) + 2)).date()
+
+
+def _load_suppressions(db: duckdb.DuckDBPyConnection, store: Store | None) -> None:
+    load_rows(db, "suppression_read", _SUPPRESSION, store.suppressions.rows() if store else ())
+    db.execute(
+        "CREATE OR REPLACE TEMP TABLE suppression AS SELECT k.addr, s.kind, s.topic, s.until FROM suppression_read AS s "
+        "JOIN address_key AS k ON k.key = s.address_key"
+    )

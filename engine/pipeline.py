@@ -1,0 +1,198 @@
+"""The one pure pipeline: facts, history, rules and an instant go in; decisions come out.
+
+`plan`, `run` and `explain` are this pipeline with different ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from engine.errors import Problem, SetupError
+from engine.evaluation import Evaluation, queries_of
+from engine.history import load_history
+from engine.messages import Templates
+from engine.planning import PlanOptions
+from engine.planning import plan as decide
+from engine.project.loading import ProjectFiles
+from engine.project.rules import Rule
+from engine.schedule import horizon_after, send_time
+from engine.store import Store
+from engine.warehouse.guards import Doubt, doubts
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to decide: which rules, as of when, for whom."""
+
+    as_of: datetime
+    """Facts are strictly before this instant (naive UTC)."""
+    schedule: str
+    rules: tuple[Rule, ...]
+    horizon: datetime | None = None
+    """Steps due before it are planned; None: the schedule's next run."""
+    customer_ids: Sequence[str] | None = None
+    before_run: int | None = None
+    """Leave out what this run has written itself: it is being continued."""
+    approved: Collection[str] = ()
+    """Rules released from the guard."""
+    believe_tables: bool = False
+    """Do not hold rules for empty, shrunk or stale tables; they are still reported."""
+
+
+class Plan:
+    """Decisions as a relation. `db` holds `decision` and `settling`, keyed to `person` by `cust`."""
+
+    def __init__(self, request: Request, evaluation: Evaluation, found: list[Doubt]) -> None:
+        self.request, self.evaluation, self.doubts = request, evaluation, found
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules planned; `rule_no` is the place in this tuple."""
+        return self.request.rules
+
+    @property
+    def db(self) -> duckdb.DuckDBPyConnection:
+        """The in-memory database the plan lives in."""
+        return self.evaluation.db
+
+    def counts(self) -> list[tuple[str, str, str, int]]:
+        """(rule, outcome, reason, how many), by rule and outcome."""
+        rows = self.db.execute(
+            "SELECT rule_no, CAST(outcome AS VARCHAR), CAST(reason AS VARCHAR), count(*) FROM decision GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        return [(self.rules[number].id, outcome, reason, count) for number, outcome, reason, count in rows]
+
+    def rows(self) -> Iterator[dict[str, object]]:
+        """One mapping a decision, by rule and customer: the columns of `plan --out`."""
+        reader = self.db.cursor().execute(f"{self.select()} ORDER BY d.rule_no, p.customer_id, d.occurrence, d.step_no")
+        names = [column[0] for column in reader.description or ()]
+        while batch := reader.fetchmany(10_000):
+            for row in batch:
+                record = dict(zip(names, row, strict=True))
+                record["rule"] = self.rules[int(str(record["rule"]))].id
+                yield record
+
+    def select(self) -> str:
+        """SQL of all decisions with the names people know; `rule` is still the number."""
+        return (
+            "SELECT d.rule_no AS rule, p.customer_id, d.occurrence, d.anchor, d.step_id AS step, "
+            "CAST(d.outcome AS VARCHAR) AS outcome, CAST(d.reason AS VARCHAR) || coalesce(':' || d.detail, '') AS reason, "
+            "d.channel, d.template, d.arm, d.not_before FROM decision AS d JOIN person AS p ON p.cust = d.cust"
+        )
+
+    def close(self) -> None:
+        """Free the memory."""
+        self.evaluation.close()
+        self.db.close()
+
+
+def make_plan(
+    project: ProjectFiles,
+    templates: Templates,
+    request: Request,
+    store: Store | None,
+    *,
+    live: bool = False,
+    progress: Progress = lambda text: None,
+) -> Plan:
+    """Evaluate, remember, decide. Writes nothing.
+
+    Raises SetupError when rules name tables, columns or values the company's data does not have. `live` makes a
+    missing secret an error instead of a development value.
+    """
+    evaluation = evaluate(project, templates, request, store, progress)
+    settings, rules, db = project.settings, request.rules, evaluation.db
+    progress("loading history")
+    secret = settings.signing_secret(live=live)
+    load_history(db, store, rules, settings, secret, request.as_of, request.before_run)
+    for table in tables_read(evaluation, rules):
+        evaluation.warehouse.report(table)
+    found = doubts(
+        evaluation.warehouse.reports, store.runs.table_rows_of_last_run() if store else {}, settings, request.as_of
+    )
+    paused = store.switches.paused() if store else {}
+    customers = int(db.execute("SELECT count(*) FROM person").fetchall()[0][0])
+    options = PlanOptions(
+        as_of=request.as_of,
+        horizon=request.horizon or horizon_after(settings, request.schedule, request.as_of),
+        send_at=send_time(settings, request.schedule),
+        quiet_hours=settings.quiet_hours,
+        caps=settings.caps,
+        holdout_global=settings.holdout.global_,
+        salt=settings.salt(live=live),
+        guard=settings.guard,
+        customers=customers,
+        require_in=settings.consent.require_in,
+        held_rules={} if request.believe_tables else _held(evaluation, rules, found),
+        paused_rules={number for number, rule in enumerate(rules) if "*" in paused or rule.id in paused},
+        approved_rules={number for number, rule in enumerate(rules) if rule.id in request.approved},
+        survives={number: evaluation.triggers[rule.trigger.name].survives for number, rule in enumerate(rules)},
+    )
+    progress("deciding")
+    evaluation.close()
+    decide(db, rules, options)
+    return Plan(request, evaluation, found)
+
+
+def evaluate(
+    project: ProjectFiles,
+    templates: Templates,
+    request: Request,
+    store: Store | None,
+    progress: Progress = lambda text: None,
+) -> Evaluation:
+    """The candidates of the request, with every name checked against the tables."""
+    evaluation = Evaluation(
+        project.settings, project.root, request.rules, request.as_of,
+        queries=queries_of(project.files), values=values_of(request.rules, templates),
+        customer_ids=request.customer_ids, sent=store.ledger.customers_sent if store else lambda rule_id: (),
+    )  # fmt: skip
+    problems = [problem for problem in evaluation.check() if problem.severity == "error"]
+    problems += check_templates(evaluation, templates)
+    if problems:
+        evaluation.close()
+        raise SetupError(problems)
+    evaluation.run(progress)
+    return evaluation
+
+
+def values_of(rules: Sequence[Rule], templates: Templates) -> dict[str, set[tuple[str, str]]]:
+    """What the mails of each rule read."""
+    return {
+        rule.id: {name for template in rule.templates for name in templates.values_needed(template)} for rule in rules
+    }
+
+
+def check_templates(evaluation: Evaluation, templates: Templates) -> list[Problem]:
+    """Names in mails that neither customers nor the trigger's facts provide."""
+    problems: list[Problem] = []
+    for rule in evaluation.rules:
+        catalog = evaluation.catalog(rule)
+        provided = {
+            "customer": set(catalog[""]),
+            "fact": set(catalog["fact"]),
+            "subscription": set(catalog["subscription"]),
+        }
+        for template in dict.fromkeys(rule.templates):
+            problems += templates.check(template, rule.class_, provided)
+    return list(dict.fromkeys(problem for problem in problems if problem.severity == "error"))
+
+
+def tables_read(evaluation: Evaluation, rules: Sequence[Rule]) -> dict[str, set[int]]:
+    """Each mapped table with the rules that read it, customers included."""
+    readers: dict[str, set[int]] = {}
+    for number, rule in enumerate(rules):
+        for table in evaluation.tables_of(rule):
+            readers.setdefault(table, set()).add(number)
+    return readers
+
+
+def _held(evaluation: Evaluation, rules: Sequence[Rule], found: Sequence[Doubt]) -> dict[int, str]:
+    readers = tables_read(evaluation, rules)
+    return {number: doubt.reason for doubt in found for number in readers.get(doubt.table, ())}

@@ -1,0 +1,90 @@
+"""The `date` trigger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from engine.project.trigger_spec import ColumnType, RuleDefaults, TriggerParams
+from engine.project.types import Line
+from engine.triggers.base import Condition, Found, Lookup, Needs, Trigger
+from engine.warehouse.sql import quote
+from engine.warehouse.tables import TABLES
+
+
+class DateParams(TriggerParams):
+    """A date or timestamp column of any table: `contract_end` of customers, or `invoices.paid_at`."""
+
+    column: Line
+    recurs: Literal["none", "yearly"] = "none"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Table and column; a column without a table is the customers'."""
+        table, dot, column = self.column.partition(".")
+        return (table, column) if dot else ("customers", table)
+
+
+class Date(Trigger):
+    """A date or timestamp in any table.
+
+        trigger:
+          date: {column: customers.contract_end}
+        steps:
+          - before: 60 days
+            send: contract/ends-soon
+
+    Holds for every row where the column is set; `before` and `after` count from it. With `recurs: yearly` the anchor
+    is the anniversary nearest to the run, and 29 February is kept on the 28th in common years. All columns of the row
+    are facts.
+    """
+
+    name = "date"
+    params = DateParams
+    about = "the row's id and the local date"
+
+    def facts(self, params: DateParams) -> Mapping[str, ColumnType]:
+        """The date itself, as the customer's calendar shows it."""
+        return {"on": "date"}
+
+    def row_table_of(self, params: DateParams) -> str | None:
+        """The table the column is in."""
+        return params.place[0]
+
+    def defaults(self, params: Any) -> RuleDefaults:
+        """The anchor may lie ahead."""
+        return RuleDefaults(anchored_on_date=True)
+
+    def needs(self, params: DateParams) -> Needs:
+        """The table and the column."""
+        table, column = params.place
+        return Needs(required={table: (column,)})
+
+    def find(self, params: DateParams, look: Lookup) -> Found:
+        """One candidate a row."""
+        table, column = params.place
+        at, on = f"r.{quote(column)}", f"r.{quote(column + '_on')}"
+        rows = f"t_{table} AS r JOIN person AS p ON p.cust = r.cust"
+        if table == "customers":
+            rows, at, on = "person AS p", f"p.{quote('c_' + column)}", f"p.{quote('c_' + column + '_on')}"
+        key = "p.customer_id" if table == "customers" else f"r.{quote(TABLES[table].key)}"
+        anchor, day = (at, on) if params.recurs == "none" else _anniversary(at, on, look)
+        conditions = [Condition(f"{params.column} is set", f"{at} IS NOT NULL", {params.column: on})]
+        if params.recurs == "yearly":
+            conditions.append(Condition("an anniversary, not the day itself", f"{anchor} > {at}"))
+        return Found(
+            rows, tuple(conditions), f"coalesce({key}, p.customer_id) || ':' || strftime({day}, '%Y-%m-%d')", anchor,
+            {"on": lambda: day}, rests_at=anchor,
+        )  # fmt: skip
+
+
+def _anniversary(at: str, on: str, look: Lookup) -> tuple[str, str]:
+    """The anniversary within half a year of the run: years are counted from the first date, so nothing drifts."""
+    today = f"CAST({look.now} AS DATE)"
+    years = f"(year({today}) - year({on}))"
+    candidates = [f"CAST({on} + to_years(CAST({years} + {step} AS INTEGER)) AS DATE)" for step in (-1, 0, 1)]
+    near = " ".join(
+        f"WHEN abs({day} - {today}) <= 183 THEN {day}" for day in (candidates[1], candidates[2], candidates[0])
+    )
+    day = f"(CASE {near} END)"
+    return f"(CAST({day} AS TIMESTAMP) + ({at} - CAST({on} AS TIMESTAMP)))", day

@@ -1,0 +1,1 @@
+"""What the customers did: the company's tables, read and typed, and the facts rules ask of them."""

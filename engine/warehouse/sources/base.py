@@ -1,0 +1,86 @@
+"""What every source of tables offers. One file per engine; `engine.warehouse.sources` holds the registry."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import duckdb
+
+from engine.project.settings import TableSettings
+from engine.warehouse.sql import Bindable, literal, quote
+
+
+@dataclass(frozen=True)
+class RawColumn:
+    """A column as the source has it: the DuckDB type it arrives in, and the type its values seem to be of."""
+
+    name: str
+    arrives_as: str
+    looks_like: str
+
+
+@dataclass(frozen=True)
+class Only:
+    """Restricts a reading to some customers: for `explain` and for the check just before sending."""
+
+    column: str
+    customer_ids: tuple[str, ...]
+
+    @property
+    def condition(self) -> str:
+        """SQL that DuckDB, SQLite and PostgreSQL all understand."""
+        ids = ", ".join(literal(customer_id) for customer_id in self.customer_ids) or "NULL"
+        return f"CAST({quote(self.column)} AS VARCHAR) IN ({ids})"
+
+
+class Source(ABC):
+    """An open connection to the company's tables. Used by one thread, for one evaluation, and closed after it."""
+
+    scheme: ClassVar[tuple[str, ...]]
+    """URL schemes this source serves."""
+
+    in_place: ClassVar[bool] = False
+    """True when event facts are aggregated by the source's own engine instead of being read into DuckDB."""
+
+    def __init__(
+        self, url: str, root: Path, tables: Mapping[str, TableSettings], db: duckdb.DuckDBPyConnection
+    ) -> None:
+        self.url, self.root, self.tables, self.db = url, root, tables, db
+        self.open()
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connect read-only, in UTC. Raises UnavailableError when the source cannot be reached."""
+
+    @abstractmethod
+    def describe(self, table: str) -> list[RawColumn]:
+        """The columns of a mapped table, in its own order. Raises SetupError when there is no such table."""
+
+    @abstractmethod
+    def relation(self, table: str, columns: Sequence[str], only: Only | None = None) -> str:
+        """SQL text of a relation in DuckDB with at least `columns`; copies the rows over when they live elsewhere."""
+
+    def aggregate(
+        self, statement: str, values: Mapping[str, Bindable | None], into: str, columns: Mapping[str, str]
+    ) -> None:
+        """Run a statement written for DuckDB in the source's own engine and keep its result as table `into`."""
+        raise TypeError(f"{type(self).__name__} has its events in DuckDB already")
+
+    def own_relation(self, table: str) -> str:
+        """SQL text of the mapped table in the source's own engine."""
+        raise TypeError(f"{type(self).__name__} has its events in DuckDB already")
+
+    def run_query(self, query: str, values: Mapping[str, Bindable | None], into: str) -> None:
+        """Run a read-only query of a `sql` rule where the tables live and keep its result as table `into`."""
+        raise TypeError(f"{type(self).__name__} runs queries in DuckDB")
+
+    def changed_since(self) -> str | None:
+        """A text that changes whenever the tables may have changed, or None when the source cannot know."""
+        return None
+
+    def close(self) -> None:
+        """Let go of the connection; harmless when called twice."""

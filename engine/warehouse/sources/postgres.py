@@ -1,0 +1,146 @@
+"""PostgreSQL: small tables are copied over, event facts are aggregated on the server by translated SQL."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlglot
+
+from engine.errors import Problem, SetupError, UnavailableError
+from engine.warehouse.sources.base import Only, RawColumn, Source
+from engine.warehouse.sql import Bindable, literal, quote
+
+if TYPE_CHECKING:
+    import psycopg
+
+_TYPES = {
+    "bool": "BOOLEAN", "int2": "SMALLINT", "int4": "INTEGER", "int8": "BIGINT", "numeric": "DOUBLE",
+    "float4": "DOUBLE", "float8": "DOUBLE", "date": "DATE", "timestamp": "TIMESTAMP",
+    "timestamptz": "TIMESTAMP WITH TIME ZONE",
+}  # fmt: skip
+
+
+class PostgresSource(Source):
+    """`postgresql://user@host/database`: one read-only REPEATABLE READ transaction, so all tables belong together."""
+
+    scheme = ("postgresql", "postgres")
+    in_place = True
+
+    def open(self) -> None:
+        """Connect, in UTC whatever the server's zone, and fix the state of all tables for this evaluation."""
+        try:
+            import psycopg
+        except ImportError as error:
+            message = "warehouse.url: PostgreSQL needs another package; pip install 'holdfast[postgres]'"
+            raise UnavailableError(message) from error
+        try:
+            self._connection: psycopg.Connection[Any] = psycopg.connect(self.url, connect_timeout=10)
+            self._connection.execute("SET TIME ZONE 'UTC'")
+            self._connection.execute("SET DateStyle TO ISO")
+            self._connection.commit()
+            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            self._connection.read_only = True
+        except psycopg.Error as error:
+            raise UnavailableError(f"warehouse.url: PostgreSQL cannot be reached: {_first_line(error)}") from error
+
+    def describe(self, table: str) -> list[RawColumn]:
+        """Columns are copied as text; events stay on the server in their own types."""
+        import psycopg
+
+        try:
+            with self._connection.transaction():
+                cursor = self._connection.execute(f"SELECT * FROM {self.own_relation(table)} AS t LIMIT 0")
+        except psycopg.Error as error:
+            found = f"warehouse.tables.{table} cannot be read: {_first_line(error)}"
+            raise SetupError(Problem("config.yaml", None, None, "HF601", found)) from error
+        columns = cursor.description or ()
+        kinds = {column.name: _TYPES.get(column.type_display.split("(")[0], "VARCHAR") for column in columns}
+        return [RawColumn(name, "VARCHAR", kind) for name, kind in kinds.items()]
+
+    def relation(self, table: str, columns: Sequence[str], only: Only | None = None) -> str:
+        """Copies the columns asked for into a temporary table of text columns and names it."""
+        target = f"raw_{table}"
+        texts = ", ".join(f"CAST({quote(name)} AS text) AS {quote(name)}" for name in columns)
+        where = f" WHERE {only.condition}" if only else ""
+        select = f"SELECT {texts} FROM {self.own_relation(table)} AS t{where}"
+        self._copy(select, {}, target, dict.fromkeys(columns, "VARCHAR"))
+        return quote(target)
+
+    def own_relation(self, table: str) -> str:
+        """The mapped table or query on the server."""
+        settings = self.tables[table]
+        if settings.query:
+            return f"({settings.query})"
+        return ".".join(quote(part) for part in (settings.table or table).split("."))
+
+    def aggregate(
+        self, statement: str, values: Mapping[str, Bindable | None], into: str, columns: Mapping[str, str]
+    ) -> None:
+        """Translate one statement, run it on the server and copy its rows."""
+        translated = translate(statement)
+        self._copy(translated, values, into, columns)
+
+    def run_query(self, query: str, values: Mapping[str, Bindable | None], into: str) -> None:
+        """Run a rule's own query as it stands, in the server's dialect."""
+        cursor = self._connection.cursor()
+        pattern = _named(query)
+        cursor.execute(f"SELECT * FROM ({pattern}) AS q LIMIT 0", dict(values))
+        kinds = {
+            column.name: _TYPES.get(column.type_display.split("(")[0], "VARCHAR") for column in cursor.description or ()
+        }
+        naive = {name: "TIMESTAMP" if kind.endswith("ZONE") else kind for name, kind in kinds.items()}
+        casts = ", ".join(
+            f"CAST({quote(name)} AS timestamp) AS {quote(name)}" if kinds[name].endswith("ZONE") else quote(name)
+            for name in kinds
+        )
+        self._copy(f"SELECT {casts} FROM ({pattern}) AS q", values, into, naive)
+
+    def close(self) -> None:
+        """End the transaction and the connection."""
+        self._connection.close()
+
+    def _copy(
+        self,
+        select: str,
+        values: Mapping[str, Bindable | None],
+        into: str,
+        columns: Mapping[str, str],
+    ) -> None:
+        with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+            with self._connection.cursor().copy(
+                f"COPY ({select}) TO STDOUT (FORMAT csv)", dict(values) or None
+            ) as copy:
+                for block in copy:
+                    file.write(block)
+            file.flush()
+            self._read_back(Path(file.name), into, columns)
+
+    def _read_back(self, path: Path, into: str, columns: Mapping[str, str]) -> None:
+        typed = ", ".join(f"{quote(name)} {kind}" for name, kind in columns.items())
+        self.db.execute(f"CREATE OR REPLACE TEMP TABLE {quote(into)} ({typed})")
+        if path.stat().st_size == 0:
+            return
+        types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
+        self.db.execute(
+            f"INSERT INTO {quote(into)} SELECT * FROM read_csv({literal(str(path))}, header = false, auto_detect = false, "
+            f"delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\n', max_line_size = 20000000, "
+            f"columns = {{{types}}})"
+        )
+
+
+def translate(statement: str) -> str:
+    """PostgreSQL text of a DuckDB statement; `$name` parameters become psycopg's `%(name)s`."""
+    return sqlglot.transpile(statement.replace("%", "%%"), read="duckdb", write="postgres")[0]
+
+
+def _named(query: str) -> str:
+    """`:as_of` becomes psycopg's named parameter; per cent signs of the query are kept as they are."""
+    return re.sub(r"(?<![:\w]):(\w+)", r"%(\1)s", query.replace("%", "%%"))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,86 @@
+"""SQLite files: read by Python's own driver and copied into DuckDB, because DuckDB's extension needs the network."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from engine.errors import Problem, SetupError, UnavailableError
+from engine.warehouse.sources.base import Only, RawColumn, Source
+from engine.warehouse.sql import csv_list, load_rows, quote
+
+_BATCH = 10_000
+
+
+class SqliteSource(Source):
+    """`sqlite:///shop.db`, opened read-only; one read transaction for all tables, so they belong together."""
+
+    scheme = ("sqlite",)
+
+    def open(self) -> None:
+        """Open the file and fix the state of all tables for this evaluation."""
+        name = self.url.removeprefix("sqlite:///")
+        path = Path("/" + name.removeprefix("/")) if self.url.startswith("sqlite:////") else self.root / name
+        if not path.is_file():
+            raise UnavailableError(f"warehouse.url: there is no database file {name!r}")
+        self._path = path
+        try:
+            self._connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            self._connection.execute("BEGIN")
+            self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error as error:
+            raise UnavailableError(f"warehouse.url: cannot read {name!r}: {error}") from error
+
+    def describe(self, table: str) -> list[RawColumn]:
+        """Everything arrives as text; the declared type says what it looks like."""
+        try:
+            cursor = self._connection.execute(f"SELECT * FROM {self._from(table)} LIMIT 0")
+        except sqlite3.Error as error:
+            found = f"warehouse.tables.{table} cannot be read: {error}"
+            raise SetupError(Problem("config.yaml", None, None, "HF601", found)) from error
+        declared = self._declared(table)
+        return [RawColumn(name, "VARCHAR", declared.get(name, "VARCHAR")) for name, *_ in cursor.description]
+
+    def relation(self, table: str, columns: Sequence[str], only: Only | None = None) -> str:
+        """Copies the columns asked for into a temporary table of text columns and names it."""
+        target = f"raw_{table}"
+        where = f" WHERE {only.condition}" if only else ""
+        cursor = self._connection.execute(f"SELECT {csv_list(columns)} FROM {self._from(table)}{where}")
+        load_rows(self.db, target, dict.fromkeys(columns, "VARCHAR"), _rows(cursor))
+        return quote(target)
+
+    def changed_since(self) -> str | None:
+        """Size and change time of the file and of its write-ahead log."""
+        parts = [self._path, self._path.with_name(self._path.name + "-wal")]
+        return "|".join(f"{part.stat().st_size}:{part.stat().st_mtime_ns}" for part in parts if part.exists())
+
+    def close(self) -> None:
+        """End the read transaction."""
+        self._connection.close()
+
+    def _from(self, table: str) -> str:
+        settings = self.tables[table]
+        return f"({settings.query})" if settings.query else quote(settings.table or table)
+
+    def _declared(self, table: str) -> dict[str, str]:
+        settings = self.tables[table]
+        if settings.query:
+            return {}
+        rows = self._connection.execute(f"PRAGMA table_info({quote(settings.table or table)})")
+        return {str(name): _affinity(str(kind).upper()) for _, name, kind, *_ in rows}
+
+
+def _affinity(declared: str) -> str:
+    families = (("BOOL", "BOOLEAN"), ("DATE", "TIMESTAMP"), ("TIME", "TIMESTAMP"), ("INT", "BIGINT"))
+    numbers = (("REAL", "DOUBLE"), ("FLOA", "DOUBLE"), ("DOUB", "DOUBLE"), ("NUM", "DOUBLE"), ("DEC", "DOUBLE"))
+    return next((kind for part, kind in (*families, *numbers) if part in declared), "VARCHAR")
+
+
+def _rows(cursor: sqlite3.Cursor) -> Iterator[tuple[object, ...]]:
+    while batch := cursor.fetchmany(_BATCH):
+        for row in batch:
+            if any(isinstance(value, bytes) for value in row):
+                yield tuple(value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in row)
+            else:
+                yield row

@@ -1,0 +1,188 @@
+"""Reads the mapped tables into DuckDB: typed, in UTC, with broken values set aside and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from engine.warehouse.shapes import Column, Shape
+from engine.warehouse.sources import Only, Source
+from engine.warehouse.sql import literal, quote
+from engine.warehouse.tables import Kind
+
+UNBREAKABLE = {
+    (Kind.TEXT, "text"), (Kind.NAME, "text"), (Kind.ID, "text"), (Kind.ID, "integer"), (Kind.TEXT, "integer"),
+    (Kind.BOOLEAN, "boolean"), (Kind.INTEGER, "integer"), (Kind.MINOR, "integer"),
+}  # fmt: skip
+"""(kind, physical family) pairs whose values cannot be broken, so looking for broken ones is spared."""
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One quarantined value, or a whole row when `column` is one the row cannot do without."""
+
+    table: str
+    row: str
+    column: str
+    value: str
+    reason: str
+
+
+@dataclass
+class TableReport:
+    """What reading one table found."""
+
+    table: str
+    rows: int
+    """Rows the source holds, before anything is set aside."""
+    newest: datetime | None = None
+    """The newest fact before the run's instant."""
+    future: int = 0
+    """Rows dated at or after the run's instant: no facts, and suspect."""
+    issues: list[tuple[str, str, int]] | None = None
+    """(column, reason, how many) of what was quarantined."""
+
+    @property
+    def quarantined(self) -> int:
+        """How many values and rows were set aside."""
+        return sum(count for _, _, count in self.issues or ())
+
+
+class Staging:
+    """Stages tables of one source for one evaluation at `as_of`."""
+
+    def __init__(
+        self, db: duckdb.DuckDBPyConnection, source: Source, as_of: datetime, currency: str,
+        customer_ids: tuple[str, ...] | None = None,
+    ) -> None:  # fmt: skip
+        self.db, self.source, self.as_of, self.currency = db, source, as_of, currency
+        self.customer_ids = customer_ids
+        self.reports: dict[str, TableReport] = {}
+
+    def stage(self, shape: Shape, columns: Iterable[str], into: str, distinct: bool = False) -> None:
+        """Make table `into` with the columns asked for, the key and what a row cannot do without.
+
+        Broken values become NULL; rows without a required value are left out; both are counted in `reports`.
+        """
+        wanted = self._columns(shape, columns)
+        every = list(shape.columns.values()) if distinct else wanted
+        relation = self.source.relation(shape.name, [column.raw for column in every], self.only(shape))
+        rows = f"(SELECT DISTINCT * FROM {relation})" if distinct else relation
+        select = self._select(shape, wanted, rows)
+        self.db.execute(f"CREATE OR REPLACE TEMP TABLE {quote(into)} AS {select}")
+        self.reports[shape.name] = self._report(shape, wanted, into, relation)
+        self.db.execute(f"ALTER TABLE {quote(into)} DROP COLUMN broken_")
+        self.db.execute(f"DELETE FROM {quote(into)} WHERE {_row_is_broken(shape)}")
+
+    def issues(self, shape: Shape, limit: int | None = None) -> list[Issue]:
+        """Every quarantined value of a table, in the table's own order."""
+        wanted = self._columns(shape, shape.columns)
+        relation = self.source.relation(shape.name, [column.raw for column in wanted], self.only(shape))
+        rows = self.db.execute(f"{self._issue_select(shape, wanted, relation)}{f' LIMIT {limit}' if limit else ''}")
+        return [Issue(shape.name, *row) for row in rows.fetchall()]
+
+    def _columns(self, shape: Shape, names: Iterable[str]) -> list[Column]:
+        wanted = dict.fromkeys([*shape.table.required, shape.table.key, *names])
+        columns = [shape.columns[name] for name in wanted if name in shape.columns]
+        if any(column.decimal for column in columns) and shape.has("currency") and "currency" not in wanted:
+            columns.append(shape.columns["currency"])
+        return columns
+
+    def only(self, shape: Shape) -> Only | None:
+        """The restriction to this evaluation's customers, where the table names them."""
+        if self.customer_ids is None or "customer_id" not in shape.columns:
+            return None
+        return Only(shape.columns["customer_id"].raw, self.customer_ids)
+
+    def _select(self, shape: Shape, columns: Sequence[Column], relation: str) -> str:
+        values, flags, broken = [], [], []
+        for column in columns:
+            reading = column.reading(shape.settings.timezone)
+            values.append(f"{self._bounded(shape, column, reading.value)} AS {quote(column.name)}")
+            if column.kind is Kind.DAY:
+                flags.append(f"{reading.date_only} AS {quote(column.name + '_is_date')}")
+            if column.kind is Kind.ADDRESS:
+                flags.append(f"{_present(column)} AS {quote(column.name + '_given')}")
+            if self._breakable(shape, column):
+                broken.append(self._broken(shape, column))
+        missing = [f"({self._bounded(shape, c, c.reading(shape.settings.timezone).value)}) IS NULL"
+                   for c in columns if c.name in shape.table.required]  # fmt: skip
+        any_broken = " OR ".join([*broken, *missing]) or "FALSE"
+        return f"SELECT {', '.join([*values, *flags])}, {any_broken} AS broken_ FROM {self._stepped(shape, columns, relation)}"
+
+    def _stepped(self, shape: Shape, columns: Sequence[Column], relation: str) -> str:
+        """The raw relation with the intermediate columns that readings need."""
+        steps: dict[str, str] = {}
+        for column in columns:
+            steps |= column.reading(shape.settings.timezone).steps
+        if any(column.decimal for column in columns):
+            steps["currency_digits"] = self._digits(shape)
+        if not steps:
+            return f"{relation} AS r"
+        extra = ", ".join(f"{sql} AS {name}" for name, sql in steps.items())
+        return f"(SELECT *, {extra} FROM {relation} AS r) AS r"
+
+    def _digits(self, shape: Shape) -> str:
+        own = f"upper(trim({quote(shape.columns['currency'].raw)}))" if shape.has("currency") else "NULL"
+        code = f"coalesce(nullif({own}, ''), {literal(self.currency)})"
+        return f"(SELECT max(d.digits) FROM currency_digits d WHERE d.currency = {code})"
+
+    def _bounded(self, shape: Shape, column: Column, value: str) -> str:
+        bounds = shape.table.ranges.get(column.name)
+        return f"CASE WHEN {value} BETWEEN {bounds[0]} AND {bounds[1]} THEN {value} END" if bounds else value
+
+    def _breakable(self, shape: Shape, column: Column) -> bool:
+        return column.name in shape.table.ranges or (column.kind, column.family) not in UNBREAKABLE
+
+    def _broken(self, shape: Shape, column: Column) -> str:
+        value = self._bounded(shape, column, column.reading(shape.settings.timezone).value)
+        return f"({_present(column)} AND ({value}) IS NULL)"
+
+    def _issue_select(self, shape: Shape, columns: Sequence[Column], relation: str) -> str:
+        """One row per broken value: row key, column, raw value, reason."""
+        key = shape.columns.get(shape.table.key) or shape.columns[shape.table.required[0]]
+        cases = []
+        for column in columns:
+            raw, reading = f"CAST({quote(column.raw)} AS VARCHAR)", column.reading(shape.settings.timezone)
+            bounds = shape.table.ranges.get(column.name)
+            reason = f"{reading.reason}{f' from {bounds[0]} to {bounds[1]}' if bounds else ''}"
+            if self._breakable(shape, column):
+                cases.append(_case(self._broken(shape, column), column.name, raw, reason))
+            if column.name in shape.table.required:
+                empty = f"nullif(trim({raw}), '') IS NULL"
+                cases.append(_case(empty, column.name, "''", "missing, so the whole row is set aside"))
+        found = f"unnest([{', '.join(cases)}])"
+        inner = f"SELECT coalesce(CAST({quote(key.raw)} AS VARCHAR), '') AS k, {found} AS f FROM {self._stepped(shape, columns, relation)}"
+        return f"SELECT k, f.c, coalesce(f.v, ''), f.r FROM ({inner}) WHERE f IS NOT NULL"
+
+    def _report(self, shape: Shape, columns: Sequence[Column], into: str, relation: str) -> TableReport:
+        rows, broken = self.db.execute(
+            f"SELECT count(*), count(*) FILTER (WHERE broken_) FROM {quote(into)}"
+        ).fetchall()[0]
+        report = TableReport(shape.name, rows)
+        freshest = shape.table.freshest
+        if freshest and freshest in {column.name for column in columns}:
+            newest = f"max({quote(freshest)}) FILTER (WHERE {quote(freshest)} < $as_of)"
+            future = f"count(*) FILTER (WHERE {quote(freshest)} >= $as_of)"
+            found = self.db.execute(f"SELECT {newest}, {future} FROM {quote(into)}", {"as_of": self.as_of}).fetchall()
+            report.newest, report.future = found[0]
+        if broken:
+            grouped = f"SELECT c, r, count(*) FROM ({self._issue_select(shape, columns, relation)}) AS i(k, c, v, r) GROUP BY ALL ORDER BY ALL"
+            report.issues = self.db.execute(grouped).fetchall()
+        return report
+
+
+def _present(column: Column) -> str:
+    raw = quote(column.raw)
+    return f"(nullif(trim({raw}), '') IS NOT NULL)" if column.family == "text" else f"({raw} IS NOT NULL)"
+
+
+def _case(condition: str, column: str, raw: str, reason: str) -> str:
+    return f"CASE WHEN {condition} THEN {{'c': {literal(column)}, 'v': {raw}, 'r': {literal(reason)}}} END"
+
+
+def _row_is_broken(shape: Shape) -> str:
+    return " OR ".join(f"{quote(column)} IS NULL" for column in shape.table.required)

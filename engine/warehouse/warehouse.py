@@ -1,0 +1,283 @@
+"""The company's tables as one evaluation sees them: staged rows, the person table, and facts about events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from engine.currencies import exponents
+from engine.project.settings import Settings
+from engine.project.trigger_spec import Catalog, ColumnType
+from engine.warehouse import subscriptions
+from engine.warehouse.events import Events
+from engine.warehouse.facts import FactSet
+from engine.warehouse.shapes import Shape, shape_of
+from engine.warehouse.sources import Source, open_source
+from engine.warehouse.sql import Bound, execute, quote
+from engine.warehouse.staging import Issue, Staging, TableReport
+from engine.warehouse.tables import TABLES, Kind
+from engine.warehouse.zones import create_zone_tables, known_zones
+
+_BASICS = ("email", "timezone", "country", "consent", "consent_at", "consent_source", "locale", "name")
+"""Columns of customers that every evaluation needs: for deciding, addressing and choosing the language."""
+
+
+class Warehouse:
+    """Connects to the mapped tables and stages them, as of one instant, into the in-memory database `db`.
+
+    `customer_ids` restricts everything to those customers. All instants are naive UTC. Nothing is written to the
+    company's side: files are read where they lie, servers in one read-only transaction.
+    """
+
+    def __init__(
+        self, settings: Settings, root: Path, as_of: datetime, customer_ids: Sequence[str] | None = None
+    ) -> None:
+        self.settings, self.as_of = settings, as_of
+        self.db = _memory_database()
+        tables = {name: table for name, table in settings.warehouse.tables.items() if name in TABLES}
+        self.source: Source = open_source(settings.warehouse.url.reveal(), root, tables, self.db)
+        self.shapes = {name: shape_of(name, table, self.source.describe(name)) for name, table in tables.items()}
+        self.staging = Staging(
+            self.db, self.source, as_of, settings.workspace.currency,
+            None if customer_ids is None else tuple(customer_ids),
+        )  # fmt: skip
+        self.facts = FactSet()
+        self.events = Events(self.shapes.get("events"), self.source, self.staging)
+        self.zones: list[str] = []
+        self._fill_constants()
+
+    @property
+    def reports(self) -> Mapping[str, TableReport]:
+        """What reading each staged table found."""
+        return self.staging.reports
+
+    def catalog(self) -> Catalog:
+        """Columns that `where` may name, by namespace: "" for customers, "subscription"."""
+        return {
+            "": self._types("customers"),
+            "subscription": self._types("subscriptions") | _derived_types(self.shapes),
+        }
+
+    def columns(self, table: str) -> dict[str, ColumnType]:
+        """Columns of a mapped table with their types; empty when the table is not mapped."""
+        return self._types(table)
+
+    def stage_customers(self, columns: Iterable[str], dates: Sequence[str] = ()) -> None:
+        """Make `t_customers`: one row a customer, numbered by `cust`, with zone, address and consent worked out.
+
+        `dates` are instants whose local date is wanted beside them, as `c_<column>_on`.
+        """
+        shape = self.shapes["customers"]
+        self.staging.stage(shape, dict.fromkeys([*_BASICS, *columns]), "t_customers_read")
+        self._settle_duplicates(shape, "t_customers_read")
+        self._number_zones(shape)
+        self.db.execute(f"CREATE OR REPLACE TEMP TABLE t_customers_numbered AS {self._customer_select(shape)}")
+        local = self._localised(shape, "t_customers_numbered", dates, prefix="c_")
+        self.db.execute(f"CREATE OR REPLACE TEMP TABLE t_customers AS {local}")
+        self.db.execute("DROP TABLE t_customers_read; DROP TABLE t_customers_numbered")
+
+    def stage_rows(self, table: str, columns: Iterable[str], dates: Sequence[str] = ()) -> None:
+        """Make `t_<table>` with `cust` beside each row; rows of unknown customers are left out.
+
+        Date-like columns become the UTC instant of local midnight where only a date was given, and get a companion
+        `<column>_on`, the local date in the customer's zone; so do the instants named in `dates`.
+        """
+        shape, into = self.shapes[table], f"t_{table}"
+        wanted = dict.fromkeys(columns)
+        if table == "subscriptions":
+            wanted |= dict.fromkeys(subscriptions.needed_columns(shape))
+        self.staging.stage(shape, wanted, f"{into}_read")
+        self._settle_duplicates(shape, f"{into}_read")
+        select = f"SELECT * FROM {into}_read"
+        if shape.has("customer_id"):
+            own = f"SELECT c.cust, c.zone_no, r.* FROM {into}_read AS r JOIN t_customers AS c ON c.customer_id = r.customer_id"
+            select = self._localised(shape, f"({own})", dates)
+        self.db.execute(f"CREATE OR REPLACE TEMP TABLE {into}_local AS {select}")
+        bound = Bound()
+        final = f"SELECT * FROM {into}_local"
+        if table == "subscriptions":
+            final = subscriptions.with_derived(shape, f"{into}_local", self.as_of, bound)
+        execute(self.db, f"CREATE OR REPLACE TEMP TABLE {into} AS {final}", bound)
+        self.db.execute(f"DROP TABLE {into}_read; DROP TABLE {into}_local")
+
+    def join_person(self, subscription_columns: Iterable[str]) -> None:
+        """Make `person`, the wide table all rules look at: customers with their facts and subscription in service.
+
+        Customer columns are `c_<name>`, the subscription's `sub_<name>`, facts the columns the fact set named.
+        """
+        bound = Bound()
+        select, joins = ["c.*"], []
+        columns = list(dict.fromkeys(subscription_columns))
+        if columns:
+            select += [f"s.{quote(column)} AS {quote('sub_' + column)}" for column in columns]
+            joins.append(f"LEFT JOIN ({self._in_service(columns)}) AS s ON s.cust = c.cust")
+        for number, part in enumerate(self.facts.slices(self.as_of)):
+            relation = self.events.slice_relation(part, number, self.as_of, bound)
+            select += [_zero_when_none(f"f{number}", name, fact.counts_rows or fact.aggregate == "distinct_days")
+                       for name, fact in part.facts]  # fmt: skip
+            joins.append(f"LEFT JOIN {relation} AS f{number} ON CAST(f{number}.customer_id AS VARCHAR) = c.customer_id")
+        statement = (
+            f"CREATE OR REPLACE TEMP TABLE person AS SELECT {', '.join(select)} FROM t_customers AS c {' '.join(joins)}"
+        )
+        execute(self.db, statement, bound)
+        self.db.execute("DROP TABLE t_customers")
+
+    def report(self, table: str) -> TableReport | None:
+        """Row count and freshness of a mapped table; events are looked at when first asked for."""
+        if table == "events":
+            return self.events.report(self.as_of)
+        return self.reports.get(table)
+
+    def issues(self, table: str, limit: int | None = None) -> list[Issue]:
+        """Quarantined values of one table."""
+        return self.staging.issues(self.shapes[table], limit)
+
+    def close(self) -> None:
+        """Let go of the source; the staged tables stay usable through `db`."""
+        self.source.close()
+
+    def _fill_constants(self) -> None:
+        self.db.execute("CREATE TEMP TABLE known_zone AS SELECT unnest(?) AS zone", [sorted(known_zones())])
+        codes = exponents()
+        self.db.execute(
+            "CREATE TEMP TABLE currency_digits AS SELECT unnest(?) AS currency, unnest(?) AS digits",
+            [list(codes), list(codes.values())],
+        )
+
+    def _types(self, table: str) -> dict[str, ColumnType]:
+        shape = self.shapes.get(table)
+        return {name: column.kind.type for name, column in shape.columns.items()} if shape else {}
+
+    def _settle_duplicates(self, shape: Shape, table: str) -> None:
+        """Repeated rows count once; rows that contradict one another under one key are all set aside.
+
+        Where the table has `updated_at`, the latest row is the valid one instead.
+        """
+        key = shape.table.key
+        if not shape.table.unique or not shape.duplicates_possible:
+            return
+        repeated = f"SELECT {quote(key)} FROM {table} GROUP BY {quote(key)} HAVING count(*) > 1"
+        if not self.db.execute(f"SELECT count(*) FROM ({repeated})").fetchall()[0][0]:
+            return
+        columns = [row[0] for row in self.db.execute(f"DESCRIBE {table}").fetchall()]
+        if "updated_at" in columns:
+            kept = f"SELECT DISTINCT ON ({quote(key)}) * FROM {table} ORDER BY {quote(key)}, updated_at DESC NULLS LAST"
+            reason = "an older row under the same id"
+        else:
+            distinct = f"SELECT DISTINCT * FROM {table}"
+            kept = f"SELECT * FROM ({distinct}) QUALIFY count(*) OVER (PARTITION BY {quote(key)}) = 1"
+            reason = "repeated or contradicting rows under one id"
+        before = self._count(table)
+        self.db.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {kept}")
+        report = self.reports[shape.name]
+        report.issues = [*(report.issues or []), (key, reason, before - self._count(table))]
+
+    def _count(self, table: str) -> int:
+        return int(self.db.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
+
+    def _number_zones(self, shape: Shape) -> None:
+        """Workspace first, then every zone customers have: `zone_no` is the place in this list."""
+        found: list[str] = []
+        if shape.has("timezone"):
+            rows = self.db.execute(
+                "SELECT DISTINCT timezone FROM t_customers_read WHERE timezone IS NOT NULL ORDER BY 1"
+            )
+            found = [row[0] for row in rows.fetchall()]
+        self.zones = list(dict.fromkeys([self.settings.workspace.timezone, *found]))
+        create_zone_tables(self.db, self.zones)
+        numbers = list(range(len(self.zones)))
+        self.db.execute(
+            "CREATE OR REPLACE TEMP TABLE zone_number AS SELECT unnest(?) AS zone, unnest(?::INTEGER[]) AS zone_no",
+            [self.zones, numbers],
+        )
+
+    def _customer_select(self, shape: Shape) -> str:
+        columns = [row[0] for row in self.db.execute("DESCRIBE t_customers_read").fetchall()]
+        flags = {f"{name}_is_date" for name in shape.columns}
+        own = ", ".join(
+            f"c.{quote(name)} AS {quote('c_' + name)}" for name in columns if name in shape.columns or name in flags
+        )
+        address = "c.email" if shape.has("email") else "CAST(NULL AS VARCHAR)"
+        given = "c.email_given" if shape.has("email") else "FALSE"
+        consent = "coalesce(c.consent, FALSE)" if shape.has("consent") else "TRUE"
+        proof = (
+            "c.consent_at IS NOT NULL AND c.consent_source IS NOT NULL"
+            if shape.has("consent_at", "consent_source")
+            else "FALSE"
+        )
+        country = "upper(c.country)" if shape.has("country") else "CAST(NULL AS VARCHAR)"
+        zone = "coalesce(z.zone_no, 0)" if shape.has("timezone") else "0"
+        join = "LEFT JOIN zone_number AS z ON z.zone = c.timezone" if shape.has("timezone") else ""
+        numbered = "SELECT CAST(row_number() OVER () - 1 AS INTEGER) AS cust, * FROM t_customers_read"
+        shared = f"SELECT {address} AS email, min(cust) AS addr FROM numbered AS c WHERE {address} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
+        return f"""
+            WITH numbered AS MATERIALIZED ({numbered}), shared AS ({shared})
+            SELECT c.cust, c.customer_id, {address} AS address,
+                CASE WHEN {address} IS NOT NULL THEN coalesce(shared.addr, c.cust) END AS addr,
+                CASE WHEN {address} IS NOT NULL THEN 'ok' WHEN {given} THEN 'invalid' ELSE 'none' END AS address_state,
+                {zone} AS zone_no, {country} AS country, {consent} AS consent, {proof} AS consent_proved, {own}
+            FROM numbered AS c {join} LEFT JOIN shared ON shared.email = {address}"""
+
+    def _localised(self, shape: Shape, rows: str, dates: Sequence[str] = (), prefix: str = "") -> str:
+        """`rows` (with `zone_no`) with date-like columns, and the instants in `dates`, brought to the customer's zone."""
+        present = [row[0] for row in self.db.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()]
+        days = {prefix + name: column.kind is Kind.DAY for name, column in shape.columns.items()
+                if prefix + name in present and (column.kind is Kind.DAY or name in dates)}  # fmt: skip
+        flags = {f"{name}_is_date" for name in days}
+        select = [f"r.{quote(name)}" for name in present if name not in days and name not in flags]
+        joins = []
+        for number, (name, is_day) in enumerate(days.items()):
+            columns, join = _local_day(
+                f"r.{quote(name)}", f"r.{quote(name + '_is_date')}" if is_day else "FALSE", number
+            )
+            select += [f"{sql} AS {quote(name + suffix)}" for suffix, sql in columns.items()]
+            joins.append(join)
+        return f"SELECT {', '.join(select)} FROM {rows} AS r {' '.join(joins)}"
+
+    def _in_service(self, columns: Sequence[str]) -> str:
+        """The subscription in service of each customer, the newest where there are several."""
+        started = "started_at" if self.shapes["subscriptions"].has("started_at") else "subscription_id"
+        chosen = ", ".join(
+            f"arg_max({quote(column)}, ({started}, subscription_id)) AS {quote(column)}" for column in columns
+        )
+        return f"SELECT cust, {chosen} FROM t_subscriptions WHERE in_service GROUP BY cust"
+
+
+def _local_day(value: str, is_date: str, number: int) -> tuple[dict[str, str], str]:
+    """The UTC instant and the local date of one column, and the joins they need."""
+    local, span = f"l{number}", f"z{number}"
+    utc = f"coalesce({local}.fixed_utc, {value} - to_seconds({local}.offset_s))"
+    on = f"CAST({value} + to_seconds({span}.offset_s) AS DATE)"
+    joins = (
+        f"LEFT JOIN local_span AS {local} ON {is_date} AND {local}.zone_no = r.zone_no AND "
+        f"{local}.year = year({value}) AND {local}.local_from <= {value} AND {value} < {local}.local_to "
+        f"LEFT JOIN zone_span AS {span} ON NOT {is_date} AND {span}.zone_no = r.zone_no AND "
+        f"{span}.year = year({value}) AND {span}.utc_from <= {value} AND {value} < {span}.utc_to"
+    )
+    columns = {
+        "": f"CASE WHEN {is_date} THEN {utc} ELSE {value} END",
+        "_on": f"CASE WHEN {is_date} THEN CAST({value} AS DATE) ELSE {on} END",
+    }
+    return columns, joins
+
+
+def _zero_when_none(alias: str, name: str, counts: bool) -> str:
+    return f"coalesce({alias}.{name}, 0) AS {name}" if counts else f"{alias}.{name}"
+
+
+def _derived_types(shapes: Mapping[str, Shape]) -> dict[str, ColumnType]:
+    if "subscriptions" not in shapes:
+        return {}
+    return {"in_service": "bool", "set_to_cancel": "bool", "renews_at": "instant", "renews_on": "date"}
+
+
+def _memory_database() -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB in UTC that may spill to the temporary folder instead of growing without bound."""
+    db = duckdb.connect()
+    db.execute("SET TimeZone = 'UTC'")
+    db.execute("SET preserve_insertion_order = false")
+    db.execute("SET memory_limit = '1GB'")
+    return db
