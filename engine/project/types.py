@@ -223,13 +223,19 @@ TemplateName = Annotated[
                 "expected a folder under templates/ in a-z, 0-9, - and _, such as win-back/offer", "HF133")
     ),
 ]  # fmt: skip
+IN_RULES = "a file under rules/"
 RuleFileName = Annotated[
     str,
     AfterValidator(
-        _shaped("a file name", r"[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*){0,4}\.[a-z]{1,8}",
-                "expected a file under rules/ without .. or a leading /", "HF133")
+        _shaped(
+            "a file name",
+            r"[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*){0,4}\.[a-z]{1,8}",
+            "expected a file under rules/ without .. or a leading /",
+            "HF133",
+        )
     ),
-]  # fmt: skip
+    IN_RULES,
+]
 """A file under `rules/`, relative to that folder."""
 FactName = Annotated[
     str, AfterValidator(_shaped("a fact's name", r"[a-z][a-z0-9_]{0,59}", "expected a-z, 0-9 and _, a letter first"))

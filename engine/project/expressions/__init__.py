@@ -21,7 +21,7 @@ from engine.project.faults import Fault
 from engine.project.nodes import Run, position
 from engine.project.trigger_spec import Catalog
 
-__all__ = ["Expression", "parse"]
+__all__ = ["Expression", "parse", "parse_placed"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Expression:
     root: Tree = field(repr=False, hash=False, compare=False)
     start: int = 0
     end: int = 0
+
+    @property
+    def is_word(self) -> bool:
+        """Whether it is nothing but a column's name."""
+        return isinstance(self.root, tree.Column)
 
     @cached_property
     def text(self) -> str:
@@ -89,18 +94,20 @@ class Expression:
         return Problem(self.path, line, column, fault.code, fault.found, fault.expected, fault.suggestion, severity)
 
 
-def parse(text: str, path: str, line: int, column: int, runs: tuple[Run, ...] | None = None) -> Expression:
-    """The expression in `text`, whose first character stands at `line` and `column` of `path`.
-
-    `runs` says where the characters are when the text was quoted or folded in its file. Raises `SetupError`.
-    """
-    where = runs or _lines(text, line, column)
+def parse(text: str, path: str, line: int, column: int) -> Expression:
+    """The expression in `text`, whose first character stands at `line` and `column` of `path`. Raises `SetupError`."""
+    runs = _lines(text, line, column)
     try:
-        root = parse_tree(text)
+        return parse_placed(text, path, runs)
     except Fault as fault:
-        place = position(where, fault.offset or 0)
+        place = position(runs, fault.offset or 0)
         raise SetupError(Problem(path, *place, fault.code, fault.found, fault.expected, fault.suggestion)) from None
-    return Expression(text, path, where, root, *_trimmed(text))
+
+
+def parse_placed(text: str, path: str, runs: tuple[Run, ...]) -> Expression:
+    """The expression in a text whose characters stand in `path` as `runs` says. Raises `Fault`."""
+    root = parse_tree(text)
+    return Expression(text, path, runs, root, len(text) - len(text.lstrip()), len(text.rstrip()))
 
 
 def _lines(text: str, line: int, column: int) -> tuple[Run, ...]:
@@ -110,10 +117,6 @@ def _lines(text: str, line: int, column: int) -> tuple[Run, ...]:
         if character == "\n":
             runs.append((offset + 1, runs[-1][1] + 1, 1))
     return tuple(runs)
-
-
-def _trimmed(text: str) -> tuple[int, int]:
-    return len(text) - len(text.lstrip()), len(text.rstrip())
 
 
 def _conjuncts(node: Tree) -> list[Tree]:

@@ -22,7 +22,8 @@ FUNCTIONS = {"lower": (1, 1), "upper": (1, 1), "length": (1, 1), "days_since": (
 """The least and the largest number of arguments of each function."""
 
 _CALLS = (*FUNCTIONS, "sent")
-_SYNTAX = frozenset(["and", "or", "not", "in", "is", "null", "like", "between", "true", "false"])
+_QUERIES = frozenset(("select", "exists", "case", "cast"))
+_SYNTAX = _QUERIES | {"and", "or", "in", "is", "null", "like", "between"}
 _OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT = range(1, 7)
 _STRENGTHS = {"or": _OR, "and": _AND, "+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT}
 _STRENGTHS |= dict.fromkeys(("=", "<>", "!=", "<", "<=", ">", ">=", "in", "like", "between", "is", "not"), _COMPARE)
@@ -184,24 +185,18 @@ class _Parser:
 
     def prefix(self) -> Tree:
         token = self.take()
-        match token.kind, token.value:
-            case "number", _:
-                return tree.Literal(_number(token), self.count(token.start))
-            case "text", value:
-                return tree.Literal(value, self.count(token.start))
-            case "sign", "(":
-                return self.bracket(token)
-            case "sign", "-":
-                part = self.expression(_PRODUCT)
-                return tree.Negative(part, self.count(token.start))
-            case "word", "not":
-                part = self.expression(_NOT)
-                return tree.Not(part, self.count(token.start))
-            case "word", ("true" | "false") as word:
-                return tree.Literal(word == "true", self.count(token.start))
-            case "word", _:
-                return self.word(token)
-        raise self.unexpected("expected a column, a value or a condition", token)
+        if token.kind == "number":
+            return tree.Literal(_number(token), self.count(token.start))
+        if token.kind == "text":
+            return tree.Literal(token.value, self.count(token.start))
+        if token.kind == "word":
+            return self.word(token)
+        if token.value == "(":
+            return self.bracket(token)
+        if token.value != "-":
+            raise self.unexpected("expected a column, a value or a condition", token)
+        part = self.expression(_PRODUCT)
+        return tree.Negative(part, self.count(token.start))
 
     def bracket(self, opening: Token) -> Tree:
         if self.sees("select"):
@@ -218,19 +213,24 @@ class _Parser:
         return Fault("HF408", "a query", "expressions read one customer's values", offset=self.here.start)
 
     def word(self, token: Token) -> Tree:
-        if token.value == "null":
-            raise Fault(
-                "HF411", "null as a value", "nothing equals it; write is null or is not null", offset=token.start
-            )
-        if token.value in {"select", "exists", "case", "cast"}:
-            raise Fault("HF408", f'"{token.value}"', "expressions read one customer's values only", offset=token.start)
         if token.value in _SYNTAX:
-            raise self.unexpected("expected a column, a value or a condition", token)
+            raise self.misplaced(token)
+        if token.value == "not":
+            part = self.expression(_NOT)
+            return tree.Not(part, self.count(token.start))
+        if token.value in {"true", "false"}:
+            return tree.Literal(token.value == "true", self.count(token.start))
         if token.value == "date" and self.here.kind == "text":
             return tree.Literal(_date(self.take()), self.count(token.start))
-        if self.sees("("):
-            return self.call(token)
-        return self.column(token)
+        return self.call(token) if self.sees("(") else self.column(token)
+
+    def misplaced(self, token: Token) -> Fault:
+        if token.value == "null":
+            expected = "nothing equals it; write is null or is not null"
+            return Fault("HF411", "null as a value", expected, offset=token.start)
+        if token.value in _QUERIES:
+            return Fault("HF408", f'"{token.value}"', "expressions read one customer's values only", offset=token.start)
+        return self.unexpected("expected a column, a value or a condition", token)
 
     def call(self, token: Token) -> Tree:
         if token.value not in _CALLS:
