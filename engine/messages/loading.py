@@ -247,7 +247,7 @@ class _Loader:
                 )
 
     def _is_whole(self, variant: Variant, default: Variant, tag: str) -> bool:
-        """Whether a translation may be used: every value of the default is in it, and all its words are of its language."""
+        """Whether a translation may be used: every value of the default is in it, and all words are of its language."""
         file = self.shelf.files[variant.path.removeprefix("templates/")]
         for space, name in sorted(default.names.keys() - variant.names.keys()):
             if space in (*CUSTOMER_NAMESPACES, "links"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from engine.messages.addresses import Mailbox
 
@@ -12,7 +13,8 @@ class Mail:
     """One mail to one person, ready for any channel.
 
     Every text that goes into a header is a single checked line. `headers` are those beyond the usual ones
-    (List-Unsubscribe …). `message_id` follows from the message key, so a repeated attempt carries the same one.
+    (List-Unsubscribe …). `date` is the instant of sending, naive UTC. `message_id` follows from the message key, so a
+    repeated attempt carries the same one.
     """
 
     message_key: str
@@ -24,6 +26,7 @@ class Mail:
     html: str
     text: str
     message_id: str
+    date: datetime
     headers: tuple[tuple[str, str], ...] = ()
 
 

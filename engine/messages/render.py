@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from jinja2 import Template, TemplateError
@@ -89,14 +90,14 @@ class Renderer:
         shared = {name: value for name, value in vars(self.workspace).items() if isinstance(value, str)}
         self._workspace_values = Values("workspace", shared)
 
-    def render(self, message: MessageRow) -> Mail:
-        """The mail of one message. Raises RenderFailed for what is wrong with this message alone."""
+    def render(self, message: MessageRow, now: datetime) -> Mail:
+        """The mail of one message, dated `now`. Raises RenderFailed for what is wrong with this message alone."""
         try:
-            return self._render(message)
+            return self._render(message, now)
         except _FAULTS as fault:
             raise RenderFailed(_reason(fault)) from fault
 
-    def _render(self, message: MessageRow) -> Mail:
+    def _render(self, message: MessageRow, now: datetime) -> Mail:
         values = unpack(message.values_json)
         customer = values.setdefault("customer", {})
         variant, locale = self._template_of(message).choose(_text(customer.get("locale")))
@@ -118,6 +119,7 @@ class Renderer:
             html=html,
             text=tidy(text) if variant.text_is_derived else text.strip("\n") + "\n",
             message_id=f"<{message.key[:40]}@{sender.from_.address.partition('@')[2]}>",
+            date=now,
             headers=self._headers(message, html),
         )
 

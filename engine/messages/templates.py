@@ -116,10 +116,11 @@ def _unprovided(variant: Variant, known: Mapping[str, Collection[str]]) -> list[
 
 
 def _missing_for_marketing(variant: Variant) -> list[Problem]:
-    return [
-        Problem(variant.path, None, None, "HF509", f"a marketing mail whose {part} part lacks {what}",
-                "expected in every marketing mail; put it into the mail or its layout")
-        for part, shown in zip(("HTML", "text"), variant.shown, strict=True)
-        for name, what in _MARKETING
-        if name not in shown
-    ]  # fmt: skip
+    problems = []
+    for name, what in _MARKETING:
+        parts = [part for part, shown in zip(("HTML", "text"), variant.shown, strict=True) if name not in shown]
+        if parts:
+            found = f"a marketing mail whose {' and '.join(parts)} lacks {what}"
+            expected = "every marketing mail has it; its layout is a good place"
+            problems.append(Problem(variant.path, None, None, "HF509", found, expected))
+    return problems

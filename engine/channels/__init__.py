@@ -1,0 +1,13 @@
+"""How mails leave: one file per kind of channel, one line here for each."""
+
+from collections.abc import Mapping
+
+from engine.channels import outbox_dir, sendgrid, smtp
+from engine.channels.base import Answer, Channel, Result, Session
+
+#: By the word after `use:` in config.yaml. The first one is what a new project has.
+CHANNELS: Mapping[str, Channel] = {
+    channel.name: channel for channel in (outbox_dir.CHANNEL, smtp.CHANNEL, sendgrid.CHANNEL)
+}
+
+__all__ = ["CHANNELS", "Answer", "Channel", "Result", "Session"]

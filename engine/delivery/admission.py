@@ -1,0 +1,167 @@
+"""What stands ready to be sent: claimed, through the gate, rendered."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from engine.delivery.gate import Judgement, judge, local_date
+from engine.delivery.options import LEASE_MARGIN_S, DeliveryOptions, DeliveryReport, Parts
+from engine.messages.mail import Mail, RenderFailed
+from engine.store import OutboxMessage, Stop, Store, Wait
+
+JUDGED_FOR_S = 2.0  # a message that waited longer since the gate passes it again: an unsubscribe counts within 5 s
+
+
+@dataclass
+class Ready:
+    """A message that passed the gate, with its mail. Seconds are monotonic."""
+
+    message: OutboxMessage
+    mail: Mail
+    judged_at_s: float
+    ours_until_s: float
+
+
+class Admission:
+    """Claims messages and makes them ready. `owner` holds the leases."""
+
+    def __init__(
+        self, store: Store, parts: Parts, options: DeliveryOptions, report: DeliveryReport, owner: str
+    ) -> None:
+        self.store, self.parts, self.options, self.report, self.owner = store, parts, options, report, owner
+        self.ready: deque[Ready] = deque()
+        self.is_dry = False  # nothing was due when last asked, and nothing was put back since
+        self._claimed: deque[tuple[OutboxMessage, float]] = deque()
+        self._untrue: dict[int, str] = {}
+        self._looked_at: set[int] = set()
+        self._looked_at_s = float("-inf")
+        self._is_bound = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is held that could still be sent."""
+        return not self.ready and not self._claimed
+
+    def fill(self, channels: Collection[str]) -> None:
+        """Have as many mails ready as can be under way at once, if so many are due."""
+        while len(self.ready) < self.options.concurrency and (self._claimed or self._claim(channels)):
+            count = min(len(self._claimed), self.options.concurrency)
+            some = [self._claimed.popleft() for _ in range(count)]
+            until_s = {message.id: at_s for message, at_s in some}
+            for message in self._pass_gate([message for message, _ in some]):
+                self._render(message, until_s[message.id])
+
+    def take(self, count: int, may_send: Callable[[str], bool]) -> list[Ready]:
+        """Up to `count` mails whose channel may be used now. Those that waited long since the gate pass it again."""
+        now_s = time.monotonic()
+        chosen: list[Ready] = []
+        kept: list[Ready] = []
+        while self.ready and len(chosen) < count:
+            one = self.ready.popleft()
+            if one.ours_until_s < now_s:
+                self._give_back([one.message])
+            else:
+                (chosen if may_send(one.message.channel) else kept).append(one)
+        self.ready.extendleft(reversed(kept))
+        return self._fresh(chosen, now_s)
+
+    def drop(self, channel: str) -> None:
+        """Give back what is held for a channel that was given up."""
+        self._give_back(one.message for one in self.ready if one.message.channel == channel)
+        self._give_back(message for message, _ in self._claimed if message.channel == channel)
+        self.ready = deque(one for one in self.ready if one.message.channel != channel)
+        self._claimed = deque(one for one in self._claimed if one[0].channel != channel)
+
+    def _give_back(self, messages: Iterable[OutboxMessage]) -> None:
+        if ids := [message.id for message in messages]:
+            self.store.outbox.release(self.owner, ids)
+            self.is_dry = False
+
+    def _claim(self, channels: Collection[str]) -> bool:
+        """Claim the next batch; False when nothing is due."""
+        if self.is_dry or not channels:
+            return False
+        paused = self.store.switches.paused()
+        limit = self.options.batch if "*" not in paused else 0
+        until_s = time.monotonic() + self.options.lease_s - self.options.timeout_s - LEASE_MARGIN_S
+        found = self.store.outbox.claim(
+            self.parts.clock(), limit, self.owner, self.options.lease_s, channels=channels, without_rules=paused.keys()
+        )
+        if found and not self._is_bound:
+            live = any(channel.live for channel in self.parts.channels.values())
+            self.store.install.bind("live" if live else "folder")
+            self._is_bound = True
+        self._claimed.extend((message, until_s) for message in found)
+        self.is_dry = not found
+        return bool(found)
+
+    # The gate.
+
+    def _fresh(self, chosen: list[Ready], now_s: float) -> list[Ready]:
+        stale = [one.message for one in chosen if now_s - one.judged_at_s > JUDGED_FOR_S]
+        if not stale:
+            return chosen
+        passed = {message.id for message in self._pass_gate(stale)}
+        return [one for one in chosen if now_s - one.judged_at_s <= JUDGED_FOR_S or one.message.id in passed]
+
+    def _pass_gate(self, messages: Sequence[OutboxMessage]) -> list[OutboxMessage]:
+        """Those that may leave. The others are stopped, put off or left alone, each as the gate says."""
+        now = self.parts.clock()
+        self._look_again({message.id for message in messages})
+        rows = self.store.outbox.gate_rows([message.id for message in messages], now)
+        passed: list[OutboxMessage] = []
+        barred: list[tuple[OutboxMessage, Judgement]] = []
+        for message in messages:
+            hours = self.parts.quiet_hours(message)
+            judgement = judge(message, rows.get(message.id), self._untrue, hours, now)
+            if judgement.verdict == "send":
+                passed.append(message)
+            else:
+                barred.append((message, judgement))
+        if barred:
+            self._bar(barred)
+        return passed
+
+    def _look_again(self, ids: set[int]) -> None:
+        """Ask whether what is due still holds: for all of it together, and not again before `recheck_after_s`."""
+        now_s = time.monotonic()
+        if now_s - self._looked_at_s < self.options.recheck_after_s and ids <= self._looked_at:
+            return
+        now = self.parts.clock()
+        candidates = list(self.store.outbox.due_candidates(now))
+        self._untrue = dict(self.parts.still_true(candidates, now))
+        self._looked_at = {candidate[0] for candidate in candidates} | ids
+        self._looked_at_s = now_s
+
+    def _bar(self, barred: Sequence[tuple[OutboxMessage, Judgement]]) -> None:
+        stops, waits = [], []
+        for message, judgement in barred:
+            if judgement.verdict == "postpone" and judgement.until is not None:
+                waits.append(Wait(message.id, message.token, judgement.until))
+                self.report.outcomes["postponed"] += 1
+            elif judgement.verdict in {"suppressed", "expired", "cancelled"}:
+                stops.append(self._stop(message, judgement.verdict, judgement.reason))
+                self.report.stopped[judgement.reason] += 1
+            elif (
+                judgement.verdict == "held"
+            ):  # stays claimed until this delivery ends, so that it is not tried in a loop
+                self.report.note(message, "held", judgement.reason)
+        self.store.outbox.postpone(waits)
+        self.store.outbox.stop(stops)
+
+    def _stop(self, message: OutboxMessage, state: str, reason: str) -> Stop:
+        return Stop(message.id, state, reason, local_date(self.parts.clock(), message.zone), message.token)
+
+    # Rendering.
+
+    def _render(self, message: OutboxMessage, ours_until_s: float) -> None:
+        try:
+            mail = self.parts.render(message, self.parts.clock())
+        except RenderFailed as fault:
+            self.store.outbox.stop([self._stop(message, "failed", str(fault))])
+            self.report.note(message, "failed", str(fault))
+        else:
+            self.ready.append(Ready(message, mail, time.monotonic(), ours_until_s))

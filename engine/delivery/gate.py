@@ -1,0 +1,125 @@
+"""The gate: the last word before a message is sent. Every message that leaves has passed `judge`, shortly before.
+
+Whatever goes wrong here means *do not send*: an exception holds the message back, it never lets it through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from engine.messages.addresses import AddressError, parse_address
+from engine.project.settings_values import QuietHours
+from engine.store import GateRow, OutboxMessage
+
+Verdict = Literal["send", "suppressed", "expired", "cancelled", "postpone", "paused", "held"]
+
+#: What stops whom. Erasure stops everybody; legal mail is stopped by nothing else.
+_STOPS_SERVICE = frozenset({"bounced", "complained"})
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is to be done with a message, and why.
+
+    `send` it; stop it for good (`suppressed`, `expired`, `cancelled`); `postpone` it until an instant; leave it as it
+    is (`paused`); or hold it for this delivery because it could not be judged (`held`).
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    until: datetime | None = None
+
+
+SEND = Judgement("send")
+
+
+def judge(
+    message: OutboxMessage,
+    row: GateRow | None,
+    untrue: Mapping[int, str],
+    quiet_hours: QuietHours | None,
+    now: datetime,
+) -> Judgement:
+    """Whether a claimed message may leave at `now`.
+
+    `row`: what the state knows about it at this moment. `untrue`: messages whose reason no longer holds.
+    """
+    try:
+        return _judge(message, row, untrue, quiet_hours, now)
+    except Exception as fault:  # noqa: BLE001 - fail closed, whatever it was
+        return Judgement("held", f"{type(fault).__name__}: {fault}"[:300])
+
+
+def _judge(
+    message: OutboxMessage,
+    row: GateRow | None,
+    untrue: Mapping[int, str],
+    quiet_hours: QuietHours | None,
+    now: datetime,
+) -> Judgement:
+    if row is None or row.state != "claimed" or row.token != message.token:
+        return Judgement("paused", "claimed by another")
+    if reason := _suppression(message, row, local_date(now, message.zone)):
+        return Judgement("suppressed", reason)
+    if row.expired:
+        return Judgement("expired", "expired")
+    if row.paused or row.rule_paused:
+        return Judgement("paused", "rule_paused")
+    if reason := untrue.get(message.id) or _unusable(message.recipient):
+        return Judgement("cancelled", reason)
+    ends_at = quiet_until(now, message.zone, quiet_hours) if quiet_hours else None
+    return Judgement("postpone", "quiet_hours", ends_at) if ends_at else SEND
+
+
+def _unusable(recipient: str) -> str | None:
+    try:
+        return None if parse_address(recipient) == recipient else "invalid_address"
+    except AddressError:
+        return "invalid_address"
+
+
+def _suppression(message: OutboxMessage, row: GateRow, today: date) -> str | None:
+    """The kind of suppression that stops this message. Preferences about how often are the planner's business."""
+    for kind, topic, until in row.suppressions:
+        if kind == "erased":
+            return kind
+        if message.class_ == "legal":
+            continue
+        if kind in _STOPS_SERVICE:
+            return kind
+        if kind == "unsubscribed" and (message.class_ == "marketing" or topic):
+            return kind
+        if kind == "not_until" and message.class_ == "marketing" and (until is None or until > today):
+            return kind
+    return None
+
+
+def local_date(now: datetime, zone: str) -> date:
+    """The date the customer's calendar shows at an instant (naive UTC)."""
+    return _local(now, zone).date()
+
+
+def quiet_until(now: datetime, zone: str, hours: QuietHours) -> datetime | None:
+    """When the quiet hours that hold at `now` end, as naive UTC; None outside them.
+
+    An end that the clocks jump over becomes the first instant after the jump; of an end that comes twice, the first.
+    """
+    local = _local(now, zone)
+    clock = local.time()
+    if hours.start < hours.end:
+        is_quiet = hours.start <= clock < hours.end
+    else:
+        is_quiet = clock >= hours.start or clock < hours.end
+    if not is_quiet:
+        return None
+    ends_on = local.date() if clock < hours.end else local.date() + timedelta(days=1)
+    ends_at = datetime.combine(ends_on, hours.end, ZoneInfo(zone)).astimezone(UTC).replace(tzinfo=None)
+    return ends_at if ends_at > now else now + timedelta(hours=1)
+
+
+def _local(now: datetime, zone: str) -> datetime:
+    return now.replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
