@@ -88,7 +88,7 @@ SOFT, DETAILS, HARD, AUTHENTICATION, STOP, FRAUD, UNKNOWN = (
     ("fraudulent",),
     ("declined_by_partner_bank",),
 )
-DECLINES = ((SOFT, 50), (DETAILS, 20), (HARD, 12), (AUTHENTICATION, 11), (STOP, 3), (FRAUD, 2), (UNKNOWN, 2))
+DECLINES = ((SOFT, 50), (DETAILS, 20), (HARD, 12), (AUTHENTICATION, 11), (STOP, 6), (FRAUD, 2), (UNKNOWN, 2))
 """Why charges fail, with weights. The last code stands in no table: it must be treated softly and be reported."""
 
 

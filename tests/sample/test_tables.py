@@ -39,6 +39,13 @@ def test_more_customers_leave_the_first_ones_as_they_are(small: Path, tmp_path: 
     assert rows_of(tmp_path, "customers")[100:500] == rows_of(small, "customers")[100:500]
 
 
+@pytest.mark.parametrize("today", [date(2028, 2, 29), date(2027, 3, 31), date(2027, 1, 1), date(2026, 10, 25)])
+def test_any_day_can_be_today(today: date, tmp_path: Path) -> None:
+    write_sample(tmp_path, today, customers=300)
+    newest = sorted(row["occurred_at"] for row in rows_of(tmp_path, "events"))[-2]
+    assert f"{today - timedelta(days=2)}" <= newest[:10] < f"{today}"
+
+
 def test_progress_counts_every_customer(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     write_sample(tmp_path, TODAY, customers=120, progress=lambda done, total: seen.append((done, total)))
