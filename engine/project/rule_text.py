@@ -52,7 +52,8 @@ def _read_expression(value: object, validation: ValidationInfo) -> Expression:
     return parse_placed(str(value), path, value.node.runs)
 
 
-def _read_exit(value: object, read_event: Callable[[object], Any], validation: ValidationInfo) -> Any:
+def read_exit(value: object, read_event: Callable[[object], Any], validation: ValidationInfo) -> Any:
+    """An expression where a text stands, else what `read_event` makes of it."""
     if not isinstance(value, str):
         return read_event(value)
     expression = _read_expression(value, validation)
@@ -85,11 +86,7 @@ class EventCondition(StrictModel):
     event: EventNames
 
 
-ExitWhen = Annotated[
-    EventCondition,
-    WrapValidator(_read_exit),
-    WithJsonSchema({"oneOf": [{"type": "string"}, {"$ref": "#/$defs/EventCondition"}]}),
-]
+ExitWhen = Annotated[EventCondition, WrapValidator(read_exit)]
 
 
 class VariantText(StrictModel):

@@ -128,11 +128,7 @@ QuietHoursOrOff = Annotated[
     PlainValidator(read_quiet_hours),
     WithJsonSchema({"type": "string", "examples": ["21:00-08:00", "off"]}),
 ]
-GuardOrOff = Annotated[
-    Guard | None,
-    BeforeValidator(read_off),
-    WithJsonSchema({"oneOf": [{"const": "off"}, {"$ref": "#/$defs/Guard"}]}),
-]
+GuardOrOff = Annotated[Guard | None, BeforeValidator(read_off)]
 Currency = Annotated[str, AfterValidator(_read_currency)]
 Country = Annotated[str, AfterValidator(_read_country)]
 PublicUrl = Annotated[str, AfterValidator(_read_public_url)]

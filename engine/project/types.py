@@ -187,7 +187,6 @@ def _with_seconds(value: object) -> object:
 
 _SHARE_SCHEMA = {"type": "string", "pattern": r"^(0|[1-9][0-9]{0,2})(\.[0-9]+)?\s*%$", "examples": ["10%"]}
 _TIME_SCHEMA = {"type": "string", "pattern": r"^([01][0-9]|2[0-3]):[0-5][0-9]$", "examples": ["09:00"]}
-_NAMES_SCHEMA = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 
 Share = Annotated[float, BeforeValidator(read_share), WithJsonSchema(_SHARE_SCHEMA)]
 Number = Annotated[float, BeforeValidator(read_number)]
@@ -202,9 +201,7 @@ DayCount = Annotated[Duration, AfterValidator(_whole_days)]
 Timeout = Annotated[Duration, BeforeValidator(_with_seconds), AfterValidator(_fixed_length)]
 """Elapsed time that may be as short as `10 s`."""
 
-EventNames = Annotated[
-    tuple[str, ...], BeforeValidator(read_list), AfterValidator(_fold_events), WithJsonSchema(_NAMES_SCHEMA)
-]
+EventNames = Annotated[tuple[str, ...], BeforeValidator(read_list), AfterValidator(_fold_events)]
 """One event name or a list of them, trimmed and case-folded as events are compared."""
 
 Id = Annotated[
@@ -212,7 +209,7 @@ Id = Annotated[
     AfterValidator(_shaped("an id", r"[a-z0-9](?:[a-z0-9-]{0,78}[a-z0-9])?", "expected a-z, 0-9 and -, at most 80")),
     WithJsonSchema({"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,78}[a-z0-9])?$"}),
 ]
-Ids = Annotated[tuple[Id, ...], BeforeValidator(read_list), WithJsonSchema(_NAMES_SCHEMA)]
+Ids = Annotated[tuple[Id, ...], BeforeValidator(read_list)]
 StepId = Annotated[
     str, AfterValidator(_shaped("a step id", r"[a-z0-9][a-z0-9/_-]{0,119}", "expected a-z, 0-9, /, - and _"))
 ]
