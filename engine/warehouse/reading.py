@@ -14,8 +14,8 @@ from engine.warehouse.tables import Kind
 from engine.warehouse.zones import FIRST_YEAR, LAST_YEAR, local_spans
 
 ADDRESS_PATTERN = (
-    r"[\p{L}\p{N}!#$%&'*+/=?^_`{|}~-]+(\.[\p{L}\p{N}!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@([\p{L}\p{N}]([\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?\.)+[\p{L}]([\p{L}\p{N}-]{0,61}[\p{L}\p{N}])"
+    r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]"
 )
 """One plain address: dot-atom local part of at most 64, a domain with at least two labels; 254 characters in all.
 
@@ -32,12 +32,14 @@ _TRUE, _FALSE = "('true','t','yes','y','1')", "('false','f','no','n','0')"
 class Reading:
     """SQL for one column: `value` is NULL when broken; `reason` says what makes it so.
 
-    `steps` are named intermediate columns that `value` refers to; they go into an inner SELECT.
+    `steps` are named intermediate columns that `value` refers to; they go into inner SELECTs.
     """
 
     value: str
     reason: str
     steps: dict[str, str] = field(default_factory=dict)
+    late_steps: dict[str, str] = field(default_factory=dict)
+    """Columns of a second inner SELECT, made from `steps`: a long CASE over an inlined step would repeat it."""
     date_only: str = "FALSE"
     """SQL that is true where the source gave a date without a time."""
 
@@ -131,15 +133,16 @@ def _boolean(column: str, family: str, _zone: str) -> Reading:
 def _instant(column: str, family: str, zone: str) -> Reading:
     parsed, aware, date_only = _moment(column, family)
     step, steps = _step_name(column), {_step_name(column): parsed}
-    value = step
+    value, late = step, {}
     if zone not in {"UTC", "Etc/UTC"} and aware != "TRUE":
-        value = localized(step, zone)
+        value, utc = f"{step}_utc", localized(step, zone)
         if aware != "FALSE":
             steps[f"{step}_aware"] = aware
-            value = f"CASE WHEN {step}_aware THEN {step} ELSE {value} END"
+            utc = f"CASE WHEN {step}_aware THEN {step} ELSE {utc} END"
+        late = {value: utc}
     low, high = f"TIMESTAMP '{FIRST_YEAR}-01-02'", f"TIMESTAMP '{LAST_YEAR}-12-31'"
     bounded = f"CASE WHEN {step} >= {low} AND {step} < {high} THEN {value} END"
-    return Reading(bounded, f"not a date between {FIRST_YEAR} and {LAST_YEAR}", steps, date_only)
+    return Reading(bounded, f"not a date between {FIRST_YEAR} and {LAST_YEAR}", steps, late, date_only)
 
 
 def _step_name(column: str) -> str:

@@ -115,15 +115,16 @@ class Staging:
 
     def _stepped(self, shape: Shape, columns: Sequence[Column], relation: str) -> str:
         """The raw relation with the intermediate columns that readings need."""
-        steps: dict[str, str] = {}
-        for column in columns:
-            steps |= column.reading(shape.settings.timezone).steps
+        readings = [column.reading(shape.settings.timezone) for column in columns]
+        early = {name: sql for reading in readings for name, sql in reading.steps.items()}
         if any(column.decimal for column in columns):
-            steps["currency_digits"] = self._digits(shape)
-        if not steps:
-            return f"{relation} AS r"
-        extra = ", ".join(f"{sql} AS {name}" for name, sql in steps.items())
-        return f"(SELECT *, {extra} FROM {relation} AS r) AS r"
+            early["currency_digits"] = self._digits(shape)
+        late = {name: sql for reading in readings for name, sql in reading.late_steps.items()}
+        rows = f"{relation} AS r"
+        for steps in (early, late):
+            if steps:
+                rows = f"(SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in steps.items())} FROM {rows}) AS r"
+        return rows
 
     def _digits(self, shape: Shape) -> str:
         own = f"upper(trim({quote(shape.columns['currency'].raw)}))" if shape.has("currency") else "NULL"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
+from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
@@ -16,6 +18,19 @@ _CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 _ATTACHED = "warehouse_file"
 
 
+_LONGEST_LINE, _LONGEST_HEADING = 20_000_000, 1_000_000  # bytes; a longer line is a broken file
+
+
+@dataclass(frozen=True)
+class _Sniffed:
+    """How a CSV file is written, and its columns with the types their values seem to have."""
+
+    delimiter: str
+    quote: str
+    escape: str
+    columns: dict[str, str]
+
+
 class DuckSource(Source):
     """`duckdb://` for files only, `duckdb:///shop.duckdb` for a database file (opened read-only)."""
 
@@ -23,6 +38,7 @@ class DuckSource(Source):
 
     def open(self) -> None:
         """Attach the database file, if the URL names one."""
+        self._sniffed: dict[str, _Sniffed] = {}
         self._file = self.url.removeprefix("duckdb://").removeprefix("/")
         if not self._file:
             return
@@ -35,11 +51,12 @@ class DuckSource(Source):
             raise UnavailableError(f"warehouse.url: cannot open {self._file!r}: {_first_line(error)}") from error
 
     def describe(self, table: str) -> list[RawColumn]:
-        """Types as stored; for CSV, where everything arrives as text, also as DuckDB's sniffer reads them."""
-        arrives = self._types(table, self.relation(table, ()))
+        """Types as stored; for CSV, where everything arrives as text, as they seem to be from the first file."""
         files = self._files(table)
-        looks = self._types(table, _csv(files, typed=True)) if files and _is_csv(files) else arrives
-        return [RawColumn(name, kind, looks.get(name, kind)) for name, kind in arrives.items()]
+        if files and _is_csv(files):
+            sniffed = self._sniff(table, files)
+            return [RawColumn(name, "VARCHAR", kind) for name, kind in sniffed.columns.items()]
+        return [RawColumn(name, kind, kind) for name, kind in self._types(table, self._whole(table)).items()]
 
     def relation(self, table: str, columns: Sequence[str], only: Only | None = None) -> str:
         """Files and attached tables are scanned in place; DuckDB reads only the columns a statement uses."""
@@ -54,7 +71,7 @@ class DuckSource(Source):
         if not files:
             return f"{_ATTACHED}.{_qualified(settings.table or table)}"
         if _is_csv(files):
-            return _csv(files, typed=False)
+            return self._csv(table, files)
         return f"read_parquet({_file_list(files)}, hive_partitioning = false, union_by_name = {len(files) > 1})"
 
     def changed_since(self) -> str | None:
@@ -76,14 +93,37 @@ class DuckSource(Source):
             raise UnavailableError(f"warehouse.tables.{table}: no file matches {pattern!r}")
         return found
 
+    def _csv(self, table: str, files: Sequence[str]) -> str:
+        """All columns as text, in the dialect found once: looking at every file again costs more than reading it."""
+        sniffed = self._sniff(table, files)
+        if len({_heading(file) for file in files}) > 1:
+            return f"read_csv({_file_list(files)}, header = true, nullstr = '', all_varchar = true, union_by_name = true)"
+        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in sniffed.columns)
+        return (
+            f"read_csv({_file_list(files)}, header = true, nullstr = '', auto_detect = false, hive_partitioning = false, "
+            f"delim = {literal(sniffed.delimiter)}, quote = {literal(sniffed.quote)}, escape = {literal(sniffed.escape)}, "
+            f"max_line_size = {_LONGEST_LINE}, columns = {{{columns}}})"
+        )
+
+    def _sniff(self, table: str, files: Sequence[str]) -> _Sniffed:
+        """Dialect and columns of a table's first file, looked at once."""
+        if table not in self._sniffed:
+            try:
+                row = self.db.execute(
+                    f"SELECT Delimiter, Quote, Escape, Columns FROM sniff_csv({literal(files[0])}, header = true)"
+                ).fetchall()[0]
+            except duckdb.Error as error:
+                raise _unreadable(table, error) from error
+            quote_mark = row[1] if row[1].strip("\x00 ()empty") else '"'
+            escape = row[2] if row[2].strip("\x00 ()empty") else '"'
+            self._sniffed[table] = _Sniffed(row[0], quote_mark, escape, {c["name"]: c["type"] for c in row[3]})
+        return self._sniffed[table]
+
     def _types(self, table: str, relation: str) -> dict[str, str]:
         try:
             rows = self.db.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
         except duckdb.Error as error:
-            problem = Problem(
-                "config.yaml", None, None, "HF601", f"warehouse.tables.{table} cannot be read: {_first_line(error)}"
-            )
-            raise SetupError(problem) from error
+            raise _unreadable(table, error) from error
         return {str(row[0]): str(row[1]) for row in rows}
 
 
@@ -91,10 +131,16 @@ def _is_csv(files: Sequence[str]) -> bool:
     return files[0].lower().endswith(_CSV_SUFFIXES)
 
 
-def _csv(files: Sequence[str], typed: bool) -> str:
-    kind = "" if typed else ", all_varchar = true"
-    union = ", union_by_name = true" if len(files) > 1 else ""
-    return f"read_csv({_file_list(files)}, header = true, nullstr = '', hive_partitioning = false{kind}{union})"
+def _heading(file: str) -> str:
+    """The first line, as text: files whose first lines agree have the same columns in the same order."""
+    opened = gzip.open(file, "rb") if file.endswith(".gz") else Path(file).open("rb")
+    with opened as stream:
+        return stream.readline(_LONGEST_HEADING).decode("utf-8", "replace").strip().lstrip("\ufeff")
+
+
+def _unreadable(table: str, error: Exception) -> SetupError:
+    found = f"warehouse.tables.{table} cannot be read: {_first_line(error)}"
+    return SetupError(Problem("config.yaml", None, None, "HF601", found))
 
 
 def _file_list(files: Sequence[str]) -> str:
