@@ -15,7 +15,7 @@ from engine.store import backup, locks, lookup, schema
 from engine.store.connect import Database, Kind, instant_text, parse_url
 from engine.store.ledger import DECISIONS, EXPOSURES, MESSAGES, SETTLINGS, ChunkResult, Ledger
 from engine.store.lookup import CustomerHistory, Status
-from engine.store.outbox import OutboxMessage, Outcome, Recorded, Start, Stop, Wait
+from engine.store.outbox_rows import OutboxMessage, Outcome, Recorded, Start, Stop, Wait
 from engine.store.outbox_views import DoubtRow, GateRow, Outbox
 from engine.store.runs import RunRow, Runs
 from engine.store.snapshots import Snapshots

@@ -90,9 +90,7 @@ def stage(connection: Connection, name: str, like: Table, columns: Sequence[str]
     """Put `rows` into a new temporary table `name`, its columns typed as in `like`; how many there were."""
     schema = "temp." if _sqlite(connection) else "pg_temp."
     connection.exec_driver_sql(f"DROP TABLE IF EXISTS {schema}{name}")
-    connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE {name} AS SELECT {names(columns)} FROM {like.name} WHERE false"
-    )
+    connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {name} AS SELECT {names(columns)} FROM {like.name} WHERE false")
     cursor = connection.connection.cursor()
     if _sqlite(connection):
         places = ", ".join("?" * len(columns))

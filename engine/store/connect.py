@@ -103,23 +103,19 @@ class Database:
     @contextmanager
     def _unavailable(self) -> Iterator[None]:
         """Trouble of the database itself becomes one sentence; a broken constraint is ours and passes through."""
+        driver: Any = self.engine.dialect.dbapi
         try:
             yield
-        except DBAPIError as error:
-            if not isinstance(error.orig, self._operational) and not error.connection_invalidated:
-                raise
-            raise self._cannot(error.orig) from error
-        except self._operational as error:
-            raise self._cannot(error) from error
-
-    @property
-    def _operational(self) -> tuple[type[BaseException], ...]:
-        driver: Any = self.engine.dialect.dbapi
-        return (driver.OperationalError, driver.InterfaceError)
-
-    def _cannot(self, error: BaseException | None) -> UnavailableError:
-        first = next(iter(str(error).strip().splitlines()), "no reason given")
-        return UnavailableError(f"the state database {self.name} cannot be used: {first}")
+        except (DBAPIError, driver.Error) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            # sqlite3 tells a damaged or foreign file by its plain DatabaseError.
+            if (
+                isinstance(cause, driver.OperationalError | driver.InterfaceError)
+                or type(cause) is driver.DatabaseError
+            ):
+                first = next(iter(str(cause).strip().splitlines()), "no reason given")
+                raise UnavailableError(f"the state database {self.name} cannot be used: {first}") from error
+            raise
 
     def clock(self, now: datetime) -> ColumnElement[datetime]:
         """The instant leases are measured by: the server's own on PostgreSQL, where hosts may disagree, else `now`."""

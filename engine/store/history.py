@@ -47,6 +47,16 @@ class History:
             bulk.stage(connection, "present", settled_step, ("rule", "customer_id"), present)
             yield from _stream(connection, query)
 
+    def customers_sent(self, rule: str, before_run: int | None = None) -> Iterator[str]:
+        """The customers this rule has written to, each once; a message that was stopped does not count."""
+        query = select(settled_step.c.customer_id).distinct()
+        query = query.where(settled_step.c.rule == rule, settled_step.c.how == "sent")
+        if before_run is not None:
+            query = query.where(settled_step.c.run_id != before_run)
+        with self._database.read() as connection:
+            for (customer_id,) in _stream(connection, query):
+                yield customer_id
+
     def latest_decisions(self, rules: Iterable[str], before_run: int | None = None) -> Iterator[bulk.Row]:
         """The decisions that stand for candidates of these rules, or stood before `before_run`.
 

@@ -11,7 +11,7 @@ message. Ends: accepted, refused, suppressed, expired, cancelled, failed, unknow
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from itertools import chain, zip_longest
 from typing import Any
@@ -33,107 +33,23 @@ from sqlalchemy import (
 )
 
 from engine.store.connect import Database
+from engine.store.outbox_rows import OutboxMessage, Outcome, Recorded, Start, Stop, Wait
 from engine.store.tables import DUE, LEASED, attempt, exposure, message, settled_step
 
-
-@dataclass(frozen=True)
-class OutboxMessage:
-    """A claimed message: all that is needed to check, render and send it."""
-
-    id: int
-    #: SHA-256 of (rule, resend, subject, occurrence, step, recipient); unique for ever.
-    key: str
-    #: The claim's fencing token; give it back with every word about this message.
-    token: int
-    run_id: int
-    rule: str
-    customer_id: str
-    occurrence: str
-    step: str
-    recipient: str
-    address_key: str
-    channel: str
-    template: str
-    snapshot_sha: str
-    class_: str
-    topic: str
-    arm: str
-    #: IANA zone of the customer.
-    zone: str
-    not_before: datetime
-    expires_at: datetime | None
-    #: JSON: the values the template reads.
-    values_json: str
-    #: Earlier attempts that count towards giving up.
-    attempts: int
-
-
-@dataclass(frozen=True)
-class Start:
-    """A claimed message that is about to be sent."""
-
-    message_id: int
-    token: int
-
-
-@dataclass(frozen=True)
-class Wait:
-    """A claimed message that shall not leave before a later instant."""
-
-    message_id: int
-    token: int
-    until: datetime
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an attempt ended, or what evidence said later."""
-
-    message_id: int
-    token: int
-    attempt_id: int
-    #: A word for the attempt: accepted, refused, not_sent, in_doubt …
-    result: str
-    #: The message's new state.
-    state: str
-    provider_id: str | None = None
-    detail: str | None = None
-    #: For `retry_wait` and `planned`; None means at once.
-    next_attempt_at: datetime | None = None
-    #: False when this try shall not bring the message nearer to giving up (throttled, channel down).
-    counts: bool = True
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What `record` stored."""
-
-    #: Message id to the id of its new attempt. Only these may be sent.
-    attempts: dict[int, int]
-    #: Messages whose token was old or whose state had moved on; nothing about them changed.
-    stale: frozenset[int]
-
-
-@dataclass(frozen=True)
-class Stop:
-    """A message that will not be sent, for a reason."""
-
-    message_id: int
-    #: suppressed, expired, cancelled or failed.
-    state: str
-    reason: str
-    #: The customer's date on which it was stopped; `wait` counts from it.
-    local_date: date
-    #: The claim's token; None stops it whoever has claimed it.
-    token: int | None = None
-
-
-_CLAIMED = ("id", "key", "token", "run_id", "rule", "customer_id", "occurrence", "step", "recipient", "address_key",
-            "channel", "template", "snapshot_sha", "class", "topic", "arm", "zone", "not_before", "expires_at",
-            "values_json", "attempts")  # fmt: skip
+_CLAIMED = [message.c[one.name.rstrip("_")] for one in fields(OutboxMessage)]
 Before = dict[int, Row[Any]]
 _FREE: dict[str, Any] = {"owner": None, "lease_until": None}
 _STOPPABLE = ("planned", "claimed", "retry_wait")
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """Who claims, when, for how long, and of which channels (None: all)."""
+
+    now: datetime
+    owner: str
+    lease_s: float
+    channels: Collection[str] | None
 
 
 class Claims:
@@ -164,46 +80,26 @@ class Claims:
 
         Service and legal mail first; within either, the rules take turns, so that a rule with a million messages does
         not starve the others. Leases are measured by the server's clock on PostgreSQL, by `now` on SQLite.
-        `channels`: only messages of these; None means of all.
+        `channels`: only messages of these (None: of all); `without_rules`: none of these, paused ones.
         """
-        served = true() if channels is None else message.c.channel.in_(sorted(channels))
+        ask = _Ask(now, owner, lease_s, channels)
         with self._database.write() as connection:
             self._end_leases(connection, self._overdue(now))
             queues = [queue for queue in _queues(connection) if queue[2:] not in without_rules]
             claimed: list[OutboxMessage] = []
             for lane in ("0", "1"):
                 open_queues = [queue for queue in queues if queue.startswith(lane)]
-                room = limit - len(claimed)
-                claimed += self._take_turns(connection, open_queues, served, now, room, owner, lease_s)
+                claimed += self._take_turns(connection, open_queues, limit - len(claimed), ask)
         return claimed
 
-    def postpone(self, waits: Sequence[Wait]) -> int:
-        """Put claimed messages back until a later instant, without an attempt; how many were."""
-        with self._database.write() as connection:
-            before = _locked(connection, {one.message_id for one in waits})
-            held = [one for one in waits if _is(before, one, ("claimed",))]
-            for one in held:
-                change = update(message).where(message.c.id == one.message_id)
-                connection.execute(change.values(state="planned", next_attempt_at=one.until, **_FREE))
-        return len(held)
-
-    def _take_turns(
-        self,
-        connection: Connection,
-        queues: list[str],
-        served: ColumnElement[bool],
-        now: datetime,
-        room: int,
-        owner: str,
-        lease_s: float,
-    ) -> list[OutboxMessage]:
+    def _take_turns(self, connection: Connection, queues: list[str], room: int, ask: _Ask) -> list[OutboxMessage]:
         taken: dict[str, list[OutboxMessage]] = {}
         while queues and room > 0:
             share = max(1, room // len(queues))
             rest = []
             for queue in queues:
                 portion = min(share, room)
-                found = self._claim_from(connection, queue, served, now, portion, owner, lease_s) if portion else []
+                found = self._claim_from(connection, queue, portion, ask) if portion else []
                 taken.setdefault(queue, []).extend(found)
                 room -= len(found)
                 if len(found) == portion:
@@ -212,37 +108,21 @@ class Claims:
         rounds = zip_longest(*taken.values())
         return [found for found in chain.from_iterable(rounds) if found is not None]
 
-    def _claim_from(
-        self,
-        connection: Connection,
-        queue: str,
-        served: ColumnElement[bool],
-        now: datetime,
-        limit: int,
-        owner: str,
-        lease_s: float,
-    ) -> list[OutboxMessage]:
+    def _claim_from(self, connection: Connection, queue: str, limit: int, ask: _Ask) -> list[OutboxMessage]:
+        due = and_(DUE, message.c.queue == queue, message.c.next_attempt_at <= ask.now)
+        if ask.channels is not None:
+            due = and_(due, message.c.channel.in_(sorted(ask.channels)))
+        oldest = select(message.c.id).where(due).order_by(message.c.next_attempt_at).limit(limit)
         # A common table expression with FOR UPDATE runs once; as a plain subquery PostgreSQL might repeat it.
-        chosen = (
-            select(message.c.id)
-            .where(DUE, message.c.queue == queue, message.c.next_attempt_at <= now, served)
-            .order_by(message.c.next_attempt_at)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("chosen")
+        chosen = oldest.with_for_update(skip_locked=True).cte("chosen")
+        claim = update(message).where(message.c.id.in_(select(chosen.c.id)))
+        claim = claim.values(
+            state="claimed",
+            owner=ask.owner,
+            token=message.c.token + 1,
+            lease_until=self._database.later(ask.now, ask.lease_s),
         )
-        claim = (
-            update(message)
-            .where(message.c.id.in_(select(chosen.c.id)))
-            .values(
-                state="claimed",
-                owner=owner,
-                token=message.c.token + 1,
-                lease_until=self._database.later(now, lease_s),
-            )
-            .returning(*(message.c[name] for name in _CLAIMED))
-        )
-        found = [OutboxMessage(*row) for row in connection.execute(claim)]
+        found = [OutboxMessage(*row) for row in connection.execute(claim.returning(*_CLAIMED))]
         return sorted(found, key=lambda one: (one.not_before, one.id))
 
     def record(
@@ -295,6 +175,16 @@ class Claims:
                 connection.execute(_stopping(one))
                 _take_back(connection, before[one.message_id], one.local_date)
         return len(stopped)
+
+    def postpone(self, waits: Sequence[Wait]) -> int:
+        """Put claimed messages back until a later instant, without an attempt; how many were."""
+        with self._database.write() as connection:
+            before = _locked(connection, {one.message_id for one in waits})
+            held = [one for one in waits if _is(before, one, ("claimed",))]
+            for one in held:
+                change = update(message).where(message.c.id == one.message_id)
+                connection.execute(change.values(state="planned", next_attempt_at=one.until, **_FREE))
+        return len(held)
 
     def release(self, owner: str, message_ids: Iterable[int] | None = None) -> int:
         """Give back what this owner claimed and did not begin to send: all of it, or the messages named."""

@@ -20,6 +20,7 @@ KINDS = ("unsubscribed", "bounced", "complained", "erased", "not_until", "less_o
 COLUMNS = ("address", "address_key", "kind", "topic", "until", "source", "at")
 # What a spreadsheet would take for a formula (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_QUOTED = (*_FORMULA, "'")  # the quote as well, so that reading back is unambiguous
 
 
 def address_key(secret: str, address: str) -> str:
@@ -178,9 +179,9 @@ def write_csv(entries: Iterable[Suppression], file: TextIO) -> int:
     for entry in entries:
         written += 1
         cells = {name: "" if value is None else str(value) for name, value in asdict(entry).items()}
-        writer.writerow({name: f"'{cell}" if cell.startswith(_FORMULA) else cell for name, cell in cells.items()})
+        writer.writerow({name: f"'{cell}" if cell.startswith(_QUOTED) else cell for name, cell in cells.items()})
     return written
 
 
 def _unquoted(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_QUOTED) else cell

@@ -214,8 +214,12 @@ message = Table(
     Column("token", Integer, nullable=False),  # fencing: grows with each claim
     Column("lease_until", UtcDateTime),
     # Service and legal mail leaves first; among equals the rules take turns. A digit, a blank, the rule.
-    Column("queue", Text, Computed("CASE class WHEN 'marketing' THEN '1 ' ELSE '0 ' END || rule", persisted=True),
-           nullable=False),
+    Column(
+        "queue",
+        Text,
+        Computed("CASE class WHEN 'marketing' THEN '1 ' ELSE '0 ' END || rule", persisted=True),
+        nullable=False,
+    ),
     Index("ix_message_due", "queue", "next_attempt_at", sqlite_where=DUE, postgresql_where=DUE),
     Index("ix_message_leased", "lease_until", sqlite_where=LEASED, postgresql_where=LEASED),
     Index("ix_message_withdrawn", "key", sqlite_where=WITHDRAWN, postgresql_where=WITHDRAWN),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from engine.store import ChunkResult, Outcome, OutboxMessage, RunRow, Start, Store
+from engine.store import ChunkResult, OutboxMessage, Outcome, RunRow, Start, Store
 
 NOW = datetime(2026, 3, 1, 9, 0, 0, 123456)
 TODAY = date(2026, 3, 1)
@@ -22,7 +22,9 @@ def begin(store: Store, local_date: date = TODAY, again: bool = False, sha: str 
     return store.runs.begin("daily", local_date, instant, instant + timedelta(days=1), sha, instant, again=again)
 
 
-def decision(customer: str, rule: str = "quiet", outcome: str = "send", reason: str = "due", **other: Any) -> tuple[Any, ...]:
+def decision(
+    customer: str, rule: str = "quiet", outcome: str = "send", reason: str = "due", **other: Any
+) -> tuple[Any, ...]:
     return (rule, customer, OCCURRENCE, "one", NOW, outcome, reason, other.get("detail"), other.get("waited_s", 0))
 
 
@@ -41,7 +43,9 @@ def message(customer: str, rule: str = "quiet", **other: Any) -> tuple[Any, ...]
             other.get("not_before", NOW), other.get("expires_at"), '{"customer": {"name": "Zoë"}}')  # fmt: skip
 
 
-def plan(store: Store, run: RunRow, *customers: str, rule: str = "quiet", cursor: int | None = None, **other: Any) -> ChunkResult:
+def plan(
+    store: Store, run: RunRow, *customers: str, rule: str = "quiet", cursor: int | None = None, **other: Any
+) -> ChunkResult:
     """One chunk in which each of these customers is sent a message."""
     return store.ledger.write_chunk(
         run.id,

@@ -1,8 +1,6 @@
 from datetime import timedelta
 
 import pytest
-
-from engine.store import Store
 from store_rows import (
     NOW,
     OCCURRENCE,
@@ -20,6 +18,8 @@ from store_rows import (
     state_of,
 )
 
+from engine.store import Store
+
 TOMORROW = TODAY + timedelta(days=1)
 
 
@@ -36,7 +36,13 @@ def settled(store: Store, *customers: str, before_run: int | None = None) -> lis
 def test_a_chunk_stores_all_its_rows_and_the_cursor(store: Store) -> None:
     run = begin(store)
     written = plan(store, run, "ann", "bob")
-    assert (written.decisions, written.settlings, written.exposures, written.messages, written.conflicts) == (2, 2, 2, 2, {})
+    assert (written.decisions, written.settlings, written.exposures, written.messages, written.conflicts) == (
+        2,
+        2,
+        2,
+        2,
+        {},
+    )
     assert store.runs.get(run.id).cursor == 1
     assert store.outbox.counts() == {"planned": 2}
 
@@ -106,7 +112,10 @@ def test_a_new_decision_replaces_the_one_that_stood(store: Store) -> None:
     store.ledger.write_chunk(second.id, 1, [decision("ann")], [], [], [])
 
     assert standing(store) == [("ann", "send", "due"), ("bob", "send", "due")]
-    assert [(found.reason, found.closed_by) for found in store.history_of("ann").decisions] == [("cap", second.id), ("due", None)]
+    assert [(found.reason, found.closed_by) for found in store.history_of("ann").decisions] == [
+        ("cap", second.id),
+        ("due", None),
+    ]
 
 
 def test_decisions_of_other_rules_are_not_read(store: Store) -> None:
@@ -117,7 +126,9 @@ def test_decisions_of_other_rules_are_not_read(store: Store) -> None:
 
 def test_a_continued_run_sees_the_memory_it_began_with(store: Store) -> None:
     first = begin(store)
-    store.ledger.write_chunk(first.id, 1, [decision("ann", outcome="defer", reason="cap")], [settling("ann", "other")], [], [])
+    store.ledger.write_chunk(
+        first.id, 1, [decision("ann", outcome="defer", reason="cap")], [settling("ann", "other")], [], []
+    )
     store.runs.finish(first.id, [], {}, {}, NOW)
     second = begin(store, TOMORROW)
     store.ledger.write_chunk(second.id, 1, [decision("ann"), decision("bob")], [settling("ann")], [exposure("ann")], [])
@@ -155,7 +166,9 @@ def test_a_candidate_that_comes_back_stands_again(store: Store) -> None:
 def test_only_rules_with_settled_steps_have_memory(store: Store) -> None:
     run = begin(store)
     assert store.ledger.rules_with_memory() == set()
-    store.ledger.write_chunk(run.id, 1, [decision("x", "d")], [settling(f"c{n}", rule) for rule in "abc" for n in range(5)], [], [])
+    store.ledger.write_chunk(
+        run.id, 1, [decision("x", "d")], [settling(f"c{n}", rule) for rule in "abc" for n in range(5)], [], []
+    )
     assert store.ledger.rules_with_memory() == {"a", "b", "c"}
 
 
@@ -178,7 +191,10 @@ def test_history_is_streamed_whole(store: Store) -> None:
 def test_exposures_are_read_from_a_date_on(store: Store) -> None:
     run = begin(store)
     rows = [exposure("ann", local_date=TODAY - timedelta(days=days)) for days in (0,)]
-    rows += [exposure("bob", local_date=TODAY - timedelta(days=7)), exposure("eve", arm="control", local_date=TODAY - timedelta(days=8))]
+    rows += [
+        exposure("bob", local_date=TODAY - timedelta(days=7)),
+        exposure("eve", arm="control", local_date=TODAY - timedelta(days=8)),
+    ]
     store.ledger.write_chunk(run.id, 1, [], [], rows, [])
     found = sorted(store.ledger.exposures_since(TODAY - timedelta(days=7)))
     assert [(row[1], row[4], row[8], row[9]) for row in found] == [
@@ -264,3 +280,12 @@ def test_a_message_cancelled_for_another_reason_is_not_revived(store: Store) -> 
     store.outbox.stop([Stop(claimed.id, "cancelled", "no_longer_true", TODAY)])
     assert plan(store, begin(store, again=True), "ann").conflicts["message"] == 1
     assert state_of(store, "ann") == "cancelled"
+
+
+def test_customers_a_rule_has_written_to_are_told_once_each(store: Store) -> None:
+    run = begin(store)
+    two_steps = [settling("ann"), ("quiet", "ann", OCCURRENCE, "two", TODAY, "sent", NOW)]
+    rows = [*two_steps, settling("bob", how="held_out"), settling("eve", "other"), settling("zoe", how="stopped")]
+    store.ledger.write_chunk(run.id, 1, [], rows, [], [])
+    assert list(store.ledger.customers_sent("quiet")) == ["ann"]
+    assert list(store.ledger.customers_sent("quiet", before_run=run.id)) == []

@@ -19,7 +19,7 @@ from store_rows import (
     state_of,
 )
 
-from engine.store import Outcome, Start, Stop, Store, Suppression
+from engine.store import Outcome, Start, Stop, Store, Suppression, Wait
 
 
 @pytest.fixture
@@ -38,8 +38,17 @@ def claimed_keys(store: Store, limit: int, now: datetime = NOW) -> list[str]:
 
 def test_a_claimed_message_carries_all_that_sending_needs(ready: Store) -> None:
     claimed = claim_one(ready)
-    assert (claimed.key, claimed.rule, claimed.recipient, claimed.class_) == ("quiet/ann", "quiet", "ann@example.com", "marketing")
-    assert (claimed.values_json, claimed.zone, claimed.snapshot_sha) == ('{"customer": {"name": "Zoë"}}', "Europe/London", "sha-1")
+    assert (claimed.key, claimed.rule, claimed.recipient, claimed.class_) == (
+        "quiet/ann",
+        "quiet",
+        "ann@example.com",
+        "marketing",
+    )
+    assert (claimed.values_json, claimed.zone, claimed.snapshot_sha) == (
+        '{"customer": {"name": "Zoë"}}',
+        "Europe/London",
+        "sha-1",
+    )
     assert (claimed.not_before, claimed.expires_at, claimed.attempts, claimed.token) == (NOW, None, 0, 1)
 
 
@@ -120,7 +129,11 @@ def test_claims_by_four_threads_never_overlap(postgres_url: str) -> None:
 def test_an_attempt_is_on_record_before_the_call_is_made(ready: Store) -> None:
     attempt_id = start(ready, claim_one(ready))
     (found,) = ready.history_of("ann").messages
-    assert (found.state, [call.id for call in found.attempts], found.attempts[0].result) == ("sending", [attempt_id], None)
+    assert (found.state, [call.id for call in found.attempts], found.attempts[0].result) == (
+        "sending",
+        [attempt_id],
+        None,
+    )
 
 
 def test_an_accepted_message_keeps_the_providers_id(ready: Store) -> None:
@@ -128,7 +141,13 @@ def test_an_accepted_message_keeps_the_providers_id(ready: Store) -> None:
     assert end(ready, claimed, start(ready, claimed), provider_id="X1", detail="202") == frozenset()
     (found,) = ready.history_of("ann").messages
     (call,) = found.attempts
-    assert (found.state, call.result, call.provider_id, call.detail, call.finished_at) == ("accepted", "accepted", "X1", "202", NOW)
+    assert (found.state, call.result, call.provider_id, call.detail, call.finished_at) == (
+        "accepted",
+        "accepted",
+        "X1",
+        "202",
+        NOW,
+    )
 
 
 def test_one_transaction_stores_outcomes_and_opens_the_next_attempts(store: Store) -> None:
@@ -171,7 +190,9 @@ def test_another_owner_cannot_start_what_i_claimed(ready: Store) -> None:
 def lose_lease(store: Store) -> None:
     """Let every lease end: by the server's clock on PostgreSQL, by ours on SQLite."""
     with store._database.write() as connection:
-        connection.exec_driver_sql("UPDATE message SET lease_until = '2001-01-01 00:00:00.000000' WHERE lease_until IS NOT NULL")
+        connection.exec_driver_sql(
+            "UPDATE message SET lease_until = '2001-01-01 00:00:00.000000' WHERE lease_until IS NOT NULL"
+        )
 
 
 def test_a_stale_token_starts_nothing(ready: Store) -> None:
@@ -200,7 +221,9 @@ def test_a_stale_outcome_is_kept_as_evidence_and_moves_no_message(ready: Store) 
 def test_an_outcome_for_another_messages_attempt_does_not_touch_it(store: Store) -> None:
     plan(store, begin(store), "ann", "bob")
     first, second = store.outbox.claim(NOW, 2, "me", 60)
-    attempts = store.outbox.record([], [Start(first.id, first.token), Start(second.id, second.token)], "me", NOW, 60).attempts
+    attempts = store.outbox.record(
+        [], [Start(first.id, first.token), Start(second.id, second.token)], "me", NOW, 60
+    ).attempts
     end(store, first, attempts[second.id], "accepted")
     assert store.history_of(second.customer_id).messages[0].attempts[0].result is None
 
@@ -226,7 +249,12 @@ def test_an_ended_lease_frees_what_was_claimed_and_doubts_what_was_sent(store: S
 
     assert [found.id for found in store.outbox.claim(NOW, 5, "you", 60)] == [second.id]
     (doubt,) = store.outbox.in_doubt()
-    assert (doubt.message_id, doubt.attempt_id, doubt.token, doubt.started_at) == (first.id, attempt_id, first.token, NOW)
+    assert (doubt.message_id, doubt.attempt_id, doubt.token, doubt.started_at) == (
+        first.id,
+        attempt_id,
+        first.token,
+        NOW,
+    )
     assert store.history_of(first.customer_id).messages[0].attempts[0].result == "in_doubt"
 
 
@@ -270,7 +298,12 @@ def test_releasing_gives_back_what_is_mine_and_not_being_sent(store: Store) -> N
 
 def stopped(store: Store, **other: object) -> int:
     claimed = claim_one(store)
-    values = {"state": "suppressed", "reason": "unsubscribed", "local_date": TODAY + timedelta(days=2), "token": claimed.token}
+    values = {
+        "state": "suppressed",
+        "reason": "unsubscribed",
+        "local_date": TODAY + timedelta(days=2),
+        "token": claimed.token,
+    }
     return store.outbox.stop([Stop(message_id=claimed.id, **{**values, **other})])  # type: ignore[arg-type]
 
 
@@ -285,10 +318,16 @@ def test_a_stopped_message_takes_its_exposure_back_and_stays_settled(ready: Stor
 def test_stopping_one_customer_leaves_the_others_alone(store: Store) -> None:
     run = begin(store)
     plan(store, run, "ann")
-    store.ledger.write_chunk(run.id, 2, [], [settling("bob"), settling("ann", "other")], [exposure("bob"), exposure("ann", "other")], [])
+    store.ledger.write_chunk(
+        run.id, 2, [], [settling("bob"), settling("ann", "other")], [exposure("bob"), exposure("ann", "other")], []
+    )
     stopped(store)
     kept = list(store.ledger.exposures_since(TODAY))
-    assert sorted((row[0], row[1], row[9]) for row in kept) == [("other", "ann", True), ("quiet", "ann", False), ("quiet", "bob", True)]
+    assert sorted((row[0], row[1], row[9]) for row in kept) == [
+        ("other", "ann", True),
+        ("quiet", "ann", False),
+        ("quiet", "bob", True),
+    ]
 
 
 def test_a_message_claimed_by_another_since_is_not_stopped(ready: Store) -> None:
@@ -370,13 +409,25 @@ def test_candidates_due_for_the_recheck_are_the_claimed_and_the_due(store: Store
 
 
 def test_figures_of_the_outbox(store: Store) -> None:
-    assert (store.outbox.oldest_waiting(NOW), store.outbox.next_due_at(), store.outbox.due_count(NOW)) == (None, None, 0)
+    assert (store.outbox.oldest_waiting(NOW), store.outbox.next_due_at(), store.outbox.due_count(NOW)) == (
+        None,
+        None,
+        0,
+    )
     run = begin(store)
     plan(store, run, "ann", not_before=at(hours=-2))
     plan(store, run, "bob", not_before=at(hours=3))
-    assert (store.outbox.oldest_waiting(NOW), store.outbox.next_due_at(), store.outbox.due_count(NOW)) == (at(hours=-2), at(hours=-2), 1)
+    assert (store.outbox.oldest_waiting(NOW), store.outbox.next_due_at(), store.outbox.due_count(NOW)) == (
+        at(hours=-2),
+        at(hours=-2),
+        1,
+    )
     claim_one(store)
-    assert (store.outbox.oldest_waiting(NOW), store.outbox.next_due_at(), store.outbox.due_count(NOW)) == (None, at(hours=3), 0)
+    assert (store.outbox.oldest_waiting(NOW), store.outbox.next_due_at(), store.outbox.due_count(NOW)) == (
+        None,
+        at(hours=3),
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -406,3 +457,22 @@ def test_a_key_belongs_to_one_message_for_ever(ready: Store) -> None:
     run = begin(ready, TODAY + timedelta(days=1))
     assert ready.ledger.write_chunk(run.id, 1, [], [], [], [message("ann")]).conflicts == {"message": 1}
     assert claimed_keys(ready, 1, at(days=9)) == []
+
+
+def test_a_claim_can_be_limited_to_channels_and_spare_rules(store: Store) -> None:
+    run = begin(store)
+    plan(store, run, "ann", rule="a")
+    plan(store, run, "bob", rule="b")
+    assert store.outbox.claim(NOW, 5, "me", 60, channels=["sms"]) == []
+    assert [found.rule for found in store.outbox.claim(NOW, 5, "me", 60, channels=["email"], without_rules=["a"])] == [
+        "b"
+    ]
+    assert [found.rule for found in store.outbox.claim(NOW, 5, "me", 60)] == ["a"]
+
+
+def test_a_claimed_message_can_be_put_off_without_an_attempt(ready: Store) -> None:
+    claimed = claim_one(ready)
+    assert ready.outbox.postpone([Wait(claimed.id, 99, at(hours=1))]) == 0
+    assert ready.outbox.postpone([Wait(claimed.id, claimed.token, at(hours=1))]) == 1
+    assert claimed_keys(ready, 1, at(minutes=59)) == []
+    assert claim_one(ready, now=at(hours=1)).attempts == 0

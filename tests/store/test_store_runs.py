@@ -1,9 +1,9 @@
 from datetime import date, datetime, timedelta
 
 import pytest
+from store_rows import NOW, TODAY, at, begin, decision, message, plan, settling
 
 from engine.store import Store
-from store_rows import NOW, TODAY, at, begin, decision, message, plan, settling
 
 
 def test_an_interrupted_run_is_continued_with_what_it_pinned(store: Store) -> None:
@@ -46,10 +46,16 @@ def test_another_schedule_has_a_run_of_its_own_on_the_same_date(store: Store) ->
 def test_finishing_twice_keeps_the_first_instant_and_one_set_of_counts(store: Store) -> None:
     run = begin(store)
     for later in (0, 5):
-        store.runs.finish(run.id, [("quiet", "send", "due", 3)], {"events": "2026-03-01"}, {"events": 10}, at(minutes=later))
+        store.runs.finish(
+            run.id, [("quiet", "send", "due", 3)], {"events": "2026-03-01"}, {"events": 10}, at(minutes=later)
+        )
     assert store.runs.counts(run.id) == [("quiet", "send", "due", 3)]
     finished = store.runs.get(run.id)
-    assert (finished.finished_at, finished.newest, finished.table_rows) == (NOW, {"events": "2026-03-01"}, {"events": 10})
+    assert (finished.finished_at, finished.newest, finished.table_rows) == (
+        NOW,
+        {"events": "2026-03-01"},
+        {"events": 10},
+    )
 
 
 def test_table_rows_come_from_the_last_finished_run(store: Store) -> None:
@@ -63,12 +69,20 @@ def test_sends_history_holds_the_newest_runs_of_each_rule_and_their_zeros(store:
     ids = []
     for day in range(5):
         run = begin(store, TODAY + timedelta(days=day))
-        counts = [("quiet", "send", "due", day), ("quiet", "skip", "unsubscribed", 9)] if day != 3 else [("quiet", "wait", "not_due", 1)]
+        counts = (
+            [("quiet", "send", "due", day), ("quiet", "skip", "unsubscribed", 9)]
+            if day != 3
+            else [("quiet", "wait", "not_due", 1)]
+        )
         store.runs.finish(run.id, [*counts, ("other", "send", "due", 100)], {}, {}, NOW)
         ids.append(run.id)
     begin(store, TODAY + timedelta(days=9))
 
-    assert store.runs.rule_sends_history(["quiet"], runs=3) == [("quiet", ids[4], 4), ("quiet", ids[3], 0), ("quiet", ids[2], 2)]
+    assert store.runs.rule_sends_history(["quiet"], runs=3) == [
+        ("quiet", ids[4], 4),
+        ("quiet", ids[3], 0),
+        ("quiet", ids[2], 2),
+    ]
 
 
 def test_a_snapshot_is_kept_once_and_never_changed(store: Store) -> None:
