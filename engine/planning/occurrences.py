@@ -36,7 +36,8 @@ GROUP BY ALL
 
 _STRANGER = """
 CREATE TABLE planning.stranger AS
-SELECT c.rowid AS cand, c.rule_no, c.cust, c.occurrence, c.anchor, c.rests_at, r.survives = 'near_date' AS near_date
+SELECT c.rowid AS cand, c.rule_no, c.cust, c.occurrence, c.anchor, c.rests_at,
+       coalesce(r.survives = 'near_date', false) AS near_date
 FROM candidate c
 JOIN planning.rule r USING (rule_no)
 SEMI JOIN settled z ON z.rule_no = c.rule_no AND z.cust = c.cust

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.planning.options import PlanOptions
     from engine.project.durations import Duration
     from engine.project.rules import Rule, Step
-    from engine.project.settings_values import Cap, Guard
+    from engine.project.settings_values import Cap, Guard, QuietHours
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -130,7 +130,7 @@ def _create_type(db: duckdb.DuckDBPyConnection, name: str, members: type[Outcome
 
 
 def _rule_row(no: int, rule: Rule, name_rank: int, options: PlanOptions) -> Row:
-    quiet = rule.quiet_hours or (options.quiet_hours if rule.class_ == "marketing" else None)
+    quiet = _quiet_hours(rule, options)
     repeat_months, repeat_days = calendar(rule.repeat_after) if rule.repeat_after else (None, None)
     include = rule.existing == "include"
     fixed = [step for step in rule.steps if not (step.no and step.wait)]
@@ -144,6 +144,13 @@ def _rule_row(no: int, rule: Rule, name_rank: int, options: PlanOptions) -> Row:
         min((_earliest(step) for step in fixed), default=None),
         max((step.no for step in fixed), default=None),
     )  # fmt: skip
+
+
+def _quiet_hours(rule: Rule, options: PlanOptions) -> QuietHours | None:
+    """The rule's own, or the workspace's for marketing; None where either says `off`."""
+    if rule.quiet_hours is None:
+        return options.quiet_hours if rule.class_ == "marketing" else None
+    return None if rule.quiet_hours == "off" else rule.quiet_hours
 
 
 def _held(no: int, rule: Rule, options: PlanOptions) -> str | None:
@@ -208,7 +215,7 @@ def _latest(rule: Rule, step: Step) -> timedelta:
     first_slot = timedelta(days=1 + max(day_shift(rule.days)))
     end_of_day = timedelta(days=1)
     if kind == "before":
-        return end_of_day + ZONE_SLACK  # never on or after the anchor's own date
+        return first_slot + end_of_day + ZONE_SLACK  # never sent on or after the anchor's own date
     return _longest(length) + first_slot + in_time + end_of_day + ZONE_SLACK
 
 
@@ -260,7 +267,6 @@ def _guards(rules: Sequence[Rule], options: PlanOptions) -> Iterable[Row]:
 
 def _guard(rule: Rule, options: PlanOptions) -> Guard | None:
     """The rule's own bounds, or the workspace's; None where either says `off`."""
-    own: Any = rule.guard
-    if own is None or own == "inherit":
+    if rule.guard is None:
         return options.guard
-    return None if own == "off" else own
+    return None if rule.guard == "off" else rule.guard

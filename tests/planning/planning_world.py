@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from types import SimpleNamespace as Plain
 from typing import Any
@@ -14,7 +14,9 @@ import duckdb
 
 from engine.planning import PlanOptions, plan
 from engine.project.durations import Duration
+from engine.project.rules import Goal, Rule, Step, TriggerUse, Variant
 from engine.project.settings_values import Cap, Guard, QuietHours
+from engine.project.trigger_spec import TriggerParams
 from engine.warehouse.zones import create_zone_tables
 
 ZONES = ("UTC", "Europe/London", "America/New_York", "Pacific/Auckland", "Asia/Kolkata", "America/Sao_Paulo")
@@ -42,30 +44,29 @@ def spell(text: str | None) -> Duration | None:
     return Duration.parse(text) if text else None
 
 
-def step(send: str = "mail", **given: Any) -> Plain:
-    """A step; `after`, `wait`, `before` and `send_within` as text."""
+def step(send: str = "mail", **given: Any) -> Step:
+    """A step; `after`, `wait`, `before` and `send_within` as text. `rule` numbers it."""
     lengths = {key: spell(given.pop(key, None)) for key in ("after", "wait", "before", "send_within")}
-    defaults = {"id": given.get("id", send), "variants": {}, "where": None, "send_at": None, "channel": "email"}
-    return Plain(**lengths, **{**defaults, "send": send, **given})
+    defaults = {"id": send, "no": 0, "variants": {}, "where": None, "send_at": None, "channel": "email"}
+    return Step(**lengths, **{**defaults, "send": None if "variants" in given else send, **given})
 
 
-def rule(name: str = "r", *steps: Plain, **given: Any) -> Plain:
-    """A rule; `repeat_after`, `send_within` and `blocks_for` as text."""
-    steps = steps or (step(),)
-    for no, one in enumerate(steps):
-        one.no = no
+def rule(name: str = "r", *steps: Step, **given: Any) -> Rule:
+    """A rule; `repeat_after`, `send_within` and `blocks_for` as text. No steps given: a single one."""
     lengths = {key: spell(given.pop(key, None)) for key in ("repeat_after", "send_within", "blocks_for")}
     class_ = given.get("class_", "marketing")
+    ladder = given.pop("steps", steps or (step(),))
+    goal = Goal(("login",), False, False, False, Duration(14, "days"), given.pop("goal")) if "goal" in given else None
+    trigger = TriggerUse(given.pop("trigger", "event"), TriggerParams())
     defaults = {
-        "id": name, "status": "active", "class_": class_, "topic": class_, "priority": 50, "steps": steps,
-        "holdout": 0.0, "goal": None, "send_at": None, "days": frozenset(), "quiet_hours": None, "existing": "skip",
-        "blocks": (), "daily_limit": None, "capped": True, "guard": None, "trigger": Plain(name="event"),
+        "id": name, "was": (), "description": "", "owner": None, "status": "active", "class_": class_, "ground": None,
+        "topic": class_, "priority": 50, "trigger": trigger, "where": None, "holdout": 0.0, "goal": goal,
+        "schedule": "daily", "send_at": None, "days": frozenset(), "quiet_hours": None, "existing": "skip",
+        "scope": None, "facts": {}, "blocks": (), "exit_when": None, "daily_limit": None, "capped": True,
+        "guard": None, "resend": 0, "path": "rules/r.yaml", "line": 1, "text": "",
+        "steps": tuple(replace(one, no=no) for no, one in enumerate(ladder)),
     }  # fmt: skip
-    return Plain(**lengths, **{**defaults, **given})
-
-
-def variant(send: str, share: float) -> Plain:
-    return Plain(send=send, share=share)
+    return Rule(**lengths, **{**defaults, **given})
 
 
 def caps(*all_: str, **topics: str) -> Plain:
@@ -203,4 +204,4 @@ def rows(db: duckdb.DuckDBPyConnection, table: str) -> list[Plain]:
     return [Plain(**dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
 
 
-__all__ = ["NO_CAPS", "QUIET", "Guard", "Plain", "World", "at", "caps", "rule", "step", "variant", "verdict"]
+__all__ = ["NO_CAPS", "QUIET", "Guard", "Plain", "QuietHours", "Variant", "World", "at", "caps", "rule", "step", "verdict"]
