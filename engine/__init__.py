@@ -1,1 +1,5 @@
 """Holdfast: retention campaigns as code."""
+
+from engine.api import Project
+
+__all__ = ["Project"]

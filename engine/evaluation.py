@@ -158,7 +158,7 @@ class Evaluation:
         self._compile()
         self.warehouse.join_person(self._subscription_columns())
         self.db.execute(
-            "CREATE OR REPLACE TEMP TABLE candidate (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, "
+            "CREATE OR REPLACE TABLE candidate (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, "
             "anchor TIMESTAMP, rests_at TIMESTAMP, ended BOOLEAN, goal_at TIMESTAMP, failing_steps UINTEGER)"
         )
         for compiled in self.compiled:

@@ -52,7 +52,7 @@ def load_history(
     sends = store.runs.rule_sends_history([rule.id for rule in rules]) if store else []
     load_rows(db, "rule_history_read", {"rule": "VARCHAR", "run_no": "INTEGER", "sends": "BIGINT"}, sends)
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE rule_history AS SELECT r.rule_no, h.run_no, h.sends "
+        "CREATE OR REPLACE TABLE rule_history AS SELECT r.rule_no, h.run_no, h.sends "
         "FROM rule_history_read AS h JOIN rule_name AS r USING (rule)"
     )
 
@@ -66,7 +66,7 @@ def _number_rules(db: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> None:
 def _key_addresses(db: duckdb.DuckDBPyConnection, secret: str) -> None:
     """`address_key` of every address, the form in which the state remembers addresses."""
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE address_key AS SELECT addr, any_value(sha256($secret || chr(31) || address)) AS key "
+        "CREATE OR REPLACE TABLE address_key AS SELECT addr, any_value(sha256($secret || chr(31) || address)) AS key "
         "FROM person WHERE addr IS NOT NULL GROUP BY addr",
         {"secret": secret},
     )
@@ -82,7 +82,7 @@ def _load_settled(
         rows = store.ledger.settled_of(_present(db, names), before_run=before_run)
     load_rows(db, "settled_read", _SETTLED, rows)
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE settled AS SELECT r.rule_no, p.cust, coalesce(s.occurrence, '') AS occurrence, "
+        "CREATE OR REPLACE TABLE settled AS SELECT r.rule_no, p.cust, coalesce(s.occurrence, '') AS occurrence, "
         "s.step_id, s.local_date, s.how, s.settled_at, s.anchor FROM settled_read AS s "
         "JOIN rule_name AS r USING (rule) JOIN person AS p USING (customer_id)"
     )
@@ -108,11 +108,11 @@ def _load_decisions(
     rows = store.ledger.latest_decisions(names, before_run=before_run) if store else ()
     load_rows(db, "standing", _DECISION, rows)
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE last_decision AS SELECT r.rule_no, p.cust, coalesce(d.occurrence, '') AS occurrence, "
+        "CREATE OR REPLACE TABLE last_decision AS SELECT r.rule_no, p.cust, coalesce(d.occurrence, '') AS occurrence, "
         "coalesce(d.step_id, '') AS step_id, d.outcome, d.reason, d.decided_at, d.waited_s FROM standing AS d "
         "JOIN rule_name AS r USING (rule) JOIN person AS p USING (customer_id)"
     )
-    db.execute("CREATE OR REPLACE TEMP TABLE seen AS SELECT DISTINCT rule_no, cust, occurrence FROM last_decision")
+    db.execute("CREATE OR REPLACE TABLE seen AS SELECT DISTINCT rule_no, cust, occurrence FROM last_decision")
 
 
 def _load_exposures(
@@ -126,7 +126,7 @@ def _load_exposures(
     rows = store.ledger.exposures_since(_reach_back(rules, settings, as_of), before_run=before_run) if store else ()
     load_rows(db, "exposure_read", _EXPOSURE, rows)
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE exposure AS SELECT k.addr, p.cust, e.rule AS rule_id, e.occurrence, e.topic, "
+        "CREATE OR REPLACE TABLE exposure AS SELECT k.addr, p.cust, e.rule AS rule_id, e.occurrence, e.topic, "
         "e.class, e.local_date, e.counts FROM exposure_read AS e LEFT JOIN address_key AS k ON k.key = e.address_key "
         "LEFT JOIN person AS p ON p.customer_id = e.customer_id WHERE k.addr IS NOT NULL OR p.cust IS NOT NULL"
     )
@@ -142,6 +142,6 @@ def _reach_back(rules: Sequence[Rule], settings: Settings, as_of: datetime) -> d
 def _load_suppressions(db: duckdb.DuckDBPyConnection, store: Store | None) -> None:
     load_rows(db, "suppression_read", _SUPPRESSION, store.suppressions.rows() if store else ())
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE suppression AS SELECT k.addr, s.kind, s.topic, s.until FROM suppression_read AS s "
+        "CREATE OR REPLACE TABLE suppression AS SELECT k.addr, s.kind, s.topic, s.until FROM suppression_read AS s "
         "JOIN address_key AS k ON k.key = s.address_key"
     )

@@ -151,7 +151,7 @@ def evaluate(
     evaluation = Evaluation(
         project.settings, project.root, request.rules, request.as_of,
         queries=queries_of(project.files), values=values_of(request.rules, templates),
-        customer_ids=request.customer_ids, sent=store.ledger.customers_sent if store else lambda rule_id: (),
+        customer_ids=request.customer_ids, sent=lambda rule: store.ledger.customers_sent(rule, request.before_run) if store else (),
     )  # fmt: skip
     problems = [problem for problem in evaluation.check() if problem.severity == "error"]
     problems += check_templates(evaluation, templates)

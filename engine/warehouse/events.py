@@ -117,7 +117,7 @@ class Events:
         if shape.duplicates_possible and shape.has("event_id"):
             columns = [column for column in shape.columns if column != "event_id"]
             kept = deduplicated("t_events", ["event_id", *columns], by_id=True)
-            self._staging.db.execute(f"CREATE OR REPLACE TEMP TABLE t_events AS SELECT * FROM {kept}")
+            self._staging.db.execute(f"CREATE OR REPLACE TABLE t_events AS SELECT * FROM {kept}")
         return "t_events"
 
     def _count(self, shape: Shape, as_of: datetime) -> TableReport:

@@ -8,7 +8,7 @@ it. Adding a rule therefore costs a column, not another scan.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -138,7 +138,7 @@ def _when(condition: str, value: str) -> str:
     return f"CASE WHEN {condition} THEN {value} END" if condition else value
 
 
-_AGGREGATES = {
+_AGGREGATES: Mapping[str, Callable[[str, str], str]] = {
     "last": lambda condition, _: f"max({_when(condition, _AT)})",
     "first": lambda condition, _: f"min({_when(condition, _AT)})",
     "count": lambda condition, _: f"count({_when(condition, '1')})",

@@ -30,7 +30,7 @@ def run_query(warehouse: Warehouse, text: str, path: str, into: str) -> None:
             _offer_tables(warehouse, tables)
             named = re.sub(r"(?<![:\w]):as_of\b", "CAST($as_of AS TIMESTAMP)", query)
             values = {"as_of": warehouse.as_of} if named != query else {}
-            warehouse.db.execute(f"CREATE OR REPLACE TEMP TABLE {into}_read AS {named}", values)
+            warehouse.db.execute(f"CREATE OR REPLACE TABLE {into}_read AS {named}", values)
     except (duckdb.Error, RuntimeError) as error:
         raise _failed(path, error) from error
     _shape(warehouse, path, into)
@@ -61,7 +61,7 @@ def _offer_tables(warehouse: Warehouse, names: set[str]) -> None:
             shape = warehouse.shapes[name]
             warehouse.staging.stage(shape, shape.columns, f"view_{name}")
             view = f"(SELECT {', '.join(quote(column) for column in shape.columns)} FROM view_{name})"
-        warehouse.db.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {view}")
+        warehouse.db.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {view}")
 
 
 def _shape(warehouse: Warehouse, path: str, into: str) -> None:
@@ -74,7 +74,7 @@ def _shape(warehouse: Warehouse, path: str, into: str) -> None:
     further = "".join(f", {quote(column)}" for column in kinds if column not in _NEEDED)
     try:
         warehouse.db.execute(
-            f"CREATE OR REPLACE TEMP TABLE {into} AS SELECT CAST(customer_id AS VARCHAR) AS customer_id, "
+            f"CREATE OR REPLACE TABLE {into} AS SELECT CAST(customer_id AS VARCHAR) AS customer_id, "
             f"CAST(occurrence AS VARCHAR) AS occurrence, {anchor} AS anchor{further} FROM {into}_read"
         )
     except duckdb.Error as error:

@@ -80,7 +80,7 @@ def load_rows(
     memory stays bounded whatever the number of rows. None and empty text both arrive as NULL.
     """
     typed = ", ".join(f"{quote(name)} {kind}" for name, kind in columns.items())
-    db.execute(f"CREATE OR REPLACE TEMP TABLE {quote(table)} ({typed})")
+    db.execute(f"CREATE OR REPLACE TABLE {quote(table)} ({typed})")
     with tempfile.NamedTemporaryFile("w", suffix=".csv", newline="", encoding="utf-8") as file:
         count = _write_rows(file, rows)
         file.flush()

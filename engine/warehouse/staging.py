@@ -72,7 +72,7 @@ class Staging:
         relation = self.source.relation(shape.name, [column.raw for column in every], self.only(shape))
         rows = f"(SELECT DISTINCT * FROM {relation})" if distinct else relation
         select = self._select(shape, wanted, rows)
-        self.db.execute(f"CREATE OR REPLACE TEMP TABLE {quote(into)} AS {select}")
+        self.db.execute(f"CREATE OR REPLACE TABLE {quote(into)} AS {select}")
         self.reports[shape.name] = self._report(shape, wanted, into, relation)
         self.db.execute(f"ALTER TABLE {quote(into)} DROP COLUMN broken_")
         self.db.execute(f"DELETE FROM {quote(into)} WHERE {_row_is_broken(shape)}")

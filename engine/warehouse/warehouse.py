@@ -74,9 +74,9 @@ class Warehouse:
         self.staging.stage(shape, dict.fromkeys([*_BASICS, *columns]), "t_customers_read")
         self._settle_duplicates(shape, "t_customers_read")
         self._number_zones(shape)
-        self.db.execute(f"CREATE OR REPLACE TEMP TABLE t_customers_numbered AS {self._customer_select(shape)}")
+        self.db.execute(f"CREATE OR REPLACE TABLE t_customers_numbered AS {self._customer_select(shape)}")
         local = self._localised(shape, "t_customers_numbered", dates, prefix="c_")
-        self.db.execute(f"CREATE OR REPLACE TEMP TABLE t_customers AS {local}")
+        self.db.execute(f"CREATE OR REPLACE TABLE t_customers AS {local}")
         self.db.execute("DROP TABLE t_customers_read; DROP TABLE t_customers_numbered")
 
     def stage_rows(self, table: str, columns: Iterable[str], dates: Sequence[str] = ()) -> None:
@@ -95,12 +95,12 @@ class Warehouse:
         if shape.has("customer_id"):
             own = f"SELECT c.cust, c.zone_no, r.* FROM {into}_read AS r JOIN t_customers AS c ON c.customer_id = r.customer_id"
             select = self._localised(shape, f"({own})", dates)
-        self.db.execute(f"CREATE OR REPLACE TEMP TABLE {into}_local AS {select}")
+        self.db.execute(f"CREATE OR REPLACE TABLE {into}_local AS {select}")
         bound = Bound()
         final = f"SELECT * FROM {into}_local"
         if table == "subscriptions":
             final = subscriptions.with_derived(shape, f"{into}_local", self.as_of, bound)
-        execute(self.db, f"CREATE OR REPLACE TEMP TABLE {into} AS {final}", bound)
+        execute(self.db, f"CREATE OR REPLACE TABLE {into} AS {final}", bound)
         self.db.execute(f"DROP TABLE {into}_read; DROP TABLE {into}_local")
 
     def join_person(self, subscription_columns: Iterable[str]) -> None:
@@ -120,7 +120,7 @@ class Warehouse:
                        for name, fact in part.facts]  # fmt: skip
             joins.append(f"LEFT JOIN {relation} AS f{number} ON CAST(f{number}.customer_id AS VARCHAR) = c.customer_id")
         statement = (
-            f"CREATE OR REPLACE TEMP TABLE person AS SELECT {', '.join(select)} FROM t_customers AS c {' '.join(joins)}"
+            f"CREATE OR REPLACE TABLE person AS SELECT {', '.join(select)} FROM t_customers AS c {' '.join(joins)}"
         )
         execute(self.db, statement, bound)
         self.db.execute("DROP TABLE t_customers")
@@ -140,10 +140,10 @@ class Warehouse:
         self.source.close()
 
     def _fill_constants(self) -> None:
-        self.db.execute("CREATE TEMP TABLE known_zone AS SELECT unnest(?) AS zone", [sorted(known_zones())])
+        self.db.execute("CREATE TABLE known_zone AS SELECT unnest(?) AS zone", [sorted(known_zones())])
         codes = exponents()
         self.db.execute(
-            "CREATE TEMP TABLE currency_digits AS SELECT unnest(?) AS currency, unnest(?) AS digits",
+            "CREATE TABLE currency_digits AS SELECT unnest(?) AS currency, unnest(?) AS digits",
             [list(codes), list(codes.values())],
         )
 
@@ -171,7 +171,7 @@ class Warehouse:
             kept = f"SELECT * FROM ({distinct}) QUALIFY count(*) OVER (PARTITION BY {quote(key)}) = 1"
             reason = "repeated or contradicting rows under one id"
         before = self._count(table)
-        self.db.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {kept}")
+        self.db.execute(f"CREATE OR REPLACE TABLE {table} AS {kept}")
         report = self.reports[shape.name]
         report.issues = [*(report.issues or []), (key, reason, before - self._count(table))]
 
@@ -190,7 +190,7 @@ class Warehouse:
         create_zone_tables(self.db, self.zones)
         numbers = list(range(len(self.zones)))
         self.db.execute(
-            "CREATE OR REPLACE TEMP TABLE zone_number AS SELECT unnest(?) AS zone, unnest(?::INTEGER[]) AS zone_no",
+            "CREATE OR REPLACE TABLE zone_number AS SELECT unnest(?) AS zone, unnest(?::INTEGER[]) AS zone_no",
             [self.zones, numbers],
         )
 

@@ -121,7 +121,7 @@ class PostgresSource(Source):
 
     def _read_back(self, path: Path, into: str, columns: Mapping[str, str]) -> None:
         typed = ", ".join(f"{quote(name)} {kind}" for name, kind in columns.items())
-        self.db.execute(f"CREATE OR REPLACE TEMP TABLE {quote(into)} ({typed})")
+        self.db.execute(f"CREATE OR REPLACE TABLE {quote(into)} ({typed})")
         if path.stat().st_size == 0:
             return
         types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)

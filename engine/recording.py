@@ -1,0 +1,212 @@
+"""What a run keeps of its plan: changes of decisions, settled steps, exposures and messages, chunk by chunk.
+
+The chunks follow the hash of the customer id, so that an interrupted run goes on where it stopped whatever order
+rows come in, and all rows of a customer are written in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from engine.evaluation import Compiled
+from engine.messages import Templates
+from engine.pipeline import Plan
+from engine.project.rules import Rule
+from engine.store import Store
+from engine.warehouse.sql import Bound, execute
+
+_BUCKETS = 65_536
+_CHUNK_ROWS = 20_000
+_UNSTORED = "('not_due', 'already_sent', 'existing')"
+"""Reasons that are counted and not stored: they say that nothing happened."""
+
+_INSTANT = "strftime({}, '%Y-%m-%d %H:%M:%S.%f')"
+_BUCKET = "CAST('0x' || substr(md5(p.customer_id), 1, 4) AS INTEGER)"
+
+
+@dataclass
+class Written:
+    """Rows stored by one run, and rows that met a key that was there already."""
+
+    decisions: int = 0
+    settled: int = 0
+    exposures: int = 0
+    messages: int = 0
+    vanished: int = 0
+    withdrawn: int = 0
+    conflicts: Counter[str] = field(default_factory=Counter)
+
+
+def record(
+    plan: Plan, store: Store, run_id: int, cursor: int, templates: Templates, on_chunk: Callable[[int, int], None]
+) -> Written:
+    """Write what is new in `plan`, from `cursor` on. `on_chunk(done, of)` follows the chunks."""
+    _prepare(plan, templates)
+    written = Written()
+    total = sum(_count(plan, table) for table in ("out_decision", "out_settling", "out_exposure", "out_message"))
+    chunks = max(1, -(-total // _CHUNK_ROWS))
+    for number in range(1, chunks + 1):
+        upper = _BUCKETS * number // chunks
+        if upper <= cursor:
+            continue
+        result = store.ledger.write_chunk(
+            run_id,
+            upper,
+            *(_rows(plan, f"out_{name}", cursor, upper) for name in ("decision", "settling", "exposure", "message")),
+        )
+        written.decisions += result.decisions
+        written.settled += result.settlings
+        written.exposures += result.exposures
+        written.messages += result.messages
+        written.conflicts.update(result.conflicts)
+        cursor = upper
+        on_chunk(number, chunks)
+    written.vanished = store.ledger.vanish(run_id, _rows(plan, "out_vanished", 0, _BUCKETS))
+    return written
+
+
+def vanished_candidates(plan: Plan) -> list[tuple[str, str, str]]:
+    """(rule, customer, occurrence) with a standing decision that the rules no longer find."""
+    _number_buckets(plan)
+    rows = plan.db.execute(f"SELECT DISTINCT rule, customer_id, occurrence FROM ({_vanished(plan)})").fetchall()
+    return [(str(rule), str(customer), str(occurrence)) for rule, customer, occurrence in rows]
+
+
+def _prepare(plan: Plan, templates: Templates) -> None:
+    """The rows to write, as tables with the bucket of their customer."""
+    _number_buckets(plan)
+    _name_rules(plan)
+    tables = {
+        "out_decision": _DECISIONS, "out_settling": _SETTLINGS, "out_exposure": _EXPOSURES, "out_vanished": _vanished(plan),
+    }  # fmt: skip
+    for table, select in tables.items():
+        plan.db.execute(f"CREATE OR REPLACE TABLE {table} AS {select}")
+    _pack_values(plan, templates)
+    plan.db.execute(f"CREATE OR REPLACE TABLE out_message AS {_MESSAGES}")
+
+
+def _number_buckets(plan: Plan) -> None:
+    plan.db.execute(
+        f"CREATE OR REPLACE TABLE bucket AS SELECT p.cust, p.customer_id, {_BUCKET} AS bucket FROM person AS p "
+        "SEMI JOIN decision AS d ON d.cust = p.cust"
+    )
+
+
+def _name_rules(plan: Plan) -> None:
+    """Constant columns of the rules, by number."""
+    rules = [_rule_row(number, rule) for number, rule in enumerate(plan.rules)]
+    plan.db.execute(
+        "CREATE OR REPLACE TABLE rule_row (rule_no USMALLINT, rule VARCHAR, origin VARCHAR, resend VARCHAR, "
+        "class VARCHAR, topic VARCHAR)"
+    )
+    if rules:
+        plan.db.executemany("INSERT INTO rule_row VALUES (?, ?, ?, ?, ?, ?)", rules)
+    zones = plan.evaluation.warehouse.zones
+    plan.db.execute(
+        "CREATE OR REPLACE TABLE zone_name AS SELECT unnest(?::INTEGER[]) AS zone_no, unnest(?) AS zone",
+        [list(range(len(zones))), zones],
+    )
+
+
+def _rule_row(number: int, rule: Rule) -> tuple[int, str, str, str, str, str]:
+    """`origin` is the first name the rule ever had: message keys outlive a renaming."""
+    origin = rule.was[0] if rule.was else rule.id
+    return number, rule.id, origin, str(rule.resend), rule.class_, rule.topic
+
+
+_DECISIONS = f"""
+    SELECT b.bucket, r.rule, b.customer_id, d.occurrence, coalesce(d.step_id, '') AS step,
+        {_INSTANT.format("d.anchor")} AS anchor, CAST(d.outcome AS VARCHAR) AS outcome, CAST(d.reason AS VARCHAR) AS reason,
+        d.detail, d.waited_s
+    FROM decision AS d JOIN bucket AS b USING (cust) JOIN rule_row AS r USING (rule_no)
+    LEFT JOIN last_decision AS l ON l.rule_no = d.rule_no AND l.cust = d.cust AND l.occurrence = d.occurrence
+        AND l.step_id = coalesce(d.step_id, '')
+    WHERE d.reason NOT IN {_UNSTORED} AND (l.cust IS NULL OR l.outcome <> CAST(d.outcome AS VARCHAR)
+        OR l.reason <> CAST(d.reason AS VARCHAR))"""
+
+_SETTLINGS = f"""
+    SELECT b.bucket, r.rule, b.customer_id, s.occurrence, s.step_id AS step, CAST(s.local_date AS VARCHAR) AS local_date,
+        s.how, {_INSTANT.format("s.anchor")} AS anchor
+    FROM settling AS s JOIN bucket AS b USING (cust) JOIN rule_row AS r USING (rule_no)"""
+
+_EXPOSURES = f"""
+    SELECT b.bucket, r.rule, b.customer_id, d.occurrence, d.step_id AS step, k.key AS address_key, r.topic, r.class,
+        d.arm, CAST(d.local_date AS VARCHAR) AS local_date, {_INSTANT.format("d.not_before")} AS exposed_at
+    FROM decision AS d JOIN bucket AS b USING (cust) JOIN rule_row AS r USING (rule_no) JOIN person AS p USING (cust)
+    LEFT JOIN address_key AS k USING (addr) WHERE d.outcome IN ('send', 'hold_out')"""
+
+_MESSAGES = f"""
+    SELECT b.bucket,
+        sha256(concat_ws(chr(31), r.origin, r.resend, b.customer_id, d.occurrence, d.step_id, coalesce(p.address, ''))) AS key,
+        r.rule, b.customer_id, d.occurrence, d.step_id AS step, coalesce(p.address, '') AS recipient, k.key AS address_key,
+        d.channel, d.template, r.class, r.topic, d.arm, z.zone, {_INSTANT.format("d.not_before")} AS not_before,
+        {_INSTANT.format("d.expires_at")} AS expires_at, coalesce(v.own, v.other, '{{}}') AS values_json
+    FROM decision AS d JOIN bucket AS b USING (cust) JOIN rule_row AS r USING (rule_no) JOIN person AS p USING (cust)
+    LEFT JOIN address_key AS k USING (addr) LEFT JOIN zone_name AS z USING (zone_no)
+    LEFT JOIN message_values AS v ON v.rule_no = d.rule_no AND v.cust = d.cust AND v.occurrence = d.occurrence
+    WHERE d.outcome = 'send'"""
+"""The key is (rule's first name, resend, subject, occurrence, step, recipient): the same words give the same mail."""
+
+
+def _pack_values(plan: Plan, templates: Templates) -> None:
+    """`message_values`: for each send, the JSON its template reads.
+
+    A candidate that took over an older occurrence is found under its present one: `other` is the customer's newest.
+    """
+    plan.db.execute(
+        "CREATE OR REPLACE TABLE fact_values (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, anchor TIMESTAMP, "
+        "packed VARCHAR)"
+    )
+    for number in _sending(plan):
+        compiled = plan.evaluation.compiled[number]
+        execute(plan.db, f"INSERT INTO fact_values {_values_select(plan, compiled, templates)}", plan.evaluation.bound)
+    plan.db.execute(
+        "CREATE OR REPLACE TABLE message_values AS SELECT d.rule_no, d.cust, d.occurrence, "
+        "any_value(f.packed) FILTER (WHERE f.occurrence = d.occurrence) AS own, arg_max(f.packed, f.anchor) AS other "
+        "FROM decision AS d JOIN fact_values AS f ON f.rule_no = d.rule_no AND f.cust = d.cust "
+        "WHERE d.outcome = 'send' GROUP BY ALL"
+    )
+
+
+def _sending(plan: Plan) -> list[int]:
+    rows = plan.db.execute("SELECT DISTINCT rule_no FROM decision WHERE outcome = 'send' ORDER BY 1").fetchall()
+    return [int(row[0]) for row in rows]
+
+
+def _values_select(plan: Plan, compiled: Compiled, templates: Templates) -> str:
+    names = {name for template in compiled.rule.templates for name in templates.values_needed(template)}
+    found = compiled.found
+    holds = " AND ".join(f"({condition.sql})" for condition in compiled.conditions)
+    sends = f"SELECT d.cust FROM decision AS d WHERE d.outcome = 'send' AND d.rule_no = {compiled.rule_no}"
+    return (
+        f"SELECT {compiled.rule_no}, p.cust, {found.occurrence}, {found.anchor}, "
+        f"{plan.evaluation.values_sql(compiled, names)} FROM {found.rows} WHERE {holds} AND p.cust IN ({sends})"
+    )
+
+
+def _vanished(plan: Plan) -> str:
+    """Standing decisions of rules that were evaluated and not held, whose candidate is no longer there."""
+    held = plan.db.execute(
+        "SELECT DISTINCT rule_no FROM decision WHERE reason IN ('stale_table', 'empty_table', 'shrunk_table')"
+    ).fetchall()
+    held_numbers = ", ".join(str(row[0]) for row in held) or "-1"
+    return (
+        "SELECT 0 AS bucket, s.rule, s.customer_id, coalesce(s.occurrence, '') AS occurrence, coalesce(s.step_id, '') AS step "
+        f"FROM standing AS s JOIN rule_name AS r USING (rule) LEFT JOIN person AS p USING (customer_id) "
+        "ANTI JOIN decision AS d ON d.rule_no = r.rule_no AND d.cust = p.cust AND d.occurrence = coalesce(s.occurrence, '') "
+        f"WHERE r.rule_no NOT IN ({held_numbers})"
+    )
+
+
+def _count(plan: Plan, table: str) -> int:
+    return int(plan.db.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
+
+
+def _rows(plan: Plan, table: str, lower: int, upper: int) -> Iterator[tuple[object, ...]]:
+    bound = Bound()
+    statement = f"SELECT * EXCLUDE (bucket) FROM {table} WHERE bucket >= {bound(lower)} AND bucket < {bound(upper)}"
+    reader = plan.db.cursor().execute(statement, bound.used_in(statement))
+    while batch := reader.fetchmany(10_000):
+        yield from batch
