@@ -11,7 +11,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 
-from engine.messages.addresses import Mailbox
+from engine.addresses import Mailbox
 from engine.messages.mail import Mail
 
 _POLICY = SMTP.clone(cte_type="7bit")

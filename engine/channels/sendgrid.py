@@ -31,10 +31,10 @@ from sendgrid.helpers.mail import (
 from sendgrid.helpers.mail import Mail as RequestBody
 
 from engine import clock
+from engine.addresses import Mailbox
 from engine.channels.answers import answer
 from engine.channels.base import Answer, Channel, Result
 from engine.channels.wire import NotSent, Reply, Unclear, Wire
-from engine.messages.addresses import Mailbox
 from engine.messages.mail import Mail
 from engine.project.secret import Secret
 from engine.project.types import StrictModel

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from engine.messages.addresses import AddressError, parse_address
+from engine.addresses import AddressError, parse_address
 from engine.project.settings_values import QuietHours
 from engine.store import GateRow, OutboxMessage
 

@@ -1,6 +1,5 @@
 """What goes to the customer: templates read and checked once, mails rendered from stored values."""
 
-from engine.messages.addresses import PLAIN_ADDRESS, AddressError, Mailbox, parse_address, parse_mailbox
 from engine.messages.links import Links
 from engine.messages.loading import load_templates
 from engine.messages.mail import Mail, RenderFailed
@@ -9,13 +8,10 @@ from engine.messages.templates import LINKS, WORKSPACE, MailTemplate, Templates
 
 __all__ = [
     "LINKS",
-    "PLAIN_ADDRESS",
     "WORKSPACE",
-    "AddressError",
     "Links",
     "Mail",
     "MailTemplate",
-    "Mailbox",
     "MessageRow",
     "RenderFailed",
     "Renderer",
@@ -23,6 +19,4 @@ __all__ = [
     "Templates",
     "Workspace",
     "load_templates",
-    "parse_address",
-    "parse_mailbox",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from engine.messages.addresses import Mailbox
+from engine.addresses import Mailbox
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from jinja2 import Template, TemplateError
 
-from engine.messages.addresses import AddressError, Mailbox, parse_address, parse_mailbox
+from engine.addresses import AddressError, Mailbox, parse_address, parse_mailbox
 from engine.messages.bounds import LONGEST_TEXT, BoundExceeded, rendering
 from engine.messages.formats import FormatError
 from engine.messages.header_text import HeaderTextError, checked_line, display_name, single_line
