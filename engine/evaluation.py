@@ -164,7 +164,6 @@ class Evaluation:
         for compiled in self.compiled:
             progress(f"rule {compiled.rule.id}")
             execute(self.db, f"INSERT INTO candidate {compiled.candidates()}", self.bound)
-        self.warehouse.close()
 
     def values_sql(self, compiled: Compiled, names: Iterable[Name]) -> str:
         """SQL for the JSON text of the values a message reads: just `names`, grouped by namespace."""

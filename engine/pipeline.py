@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 import duckdb
 
@@ -19,6 +20,7 @@ from engine.planning import PlanOptions
 from engine.planning import plan as decide
 from engine.project.loading import ProjectFiles
 from engine.project.rules import Rule
+from engine.project.settings import Settings
 from engine.schedule import horizon_after, send_time
 from engine.store import Store
 from engine.warehouse.guards import Doubt, doubts
@@ -107,18 +109,46 @@ def make_plan(
     missing secret an error instead of a development value.
     """
     evaluation = evaluate(project, templates, request, store, progress)
-    settings, rules, db = project.settings, request.rules, evaluation.db
+    return plan_evaluated(project.settings, evaluation, request, store, live=live, progress=progress)
+
+
+def plan_evaluated(
+    settings: Settings,
+    evaluation: Evaluation,
+    request: Request,
+    store: Store | None,
+    *,
+    live: bool = False,
+    progress: Progress = lambda text: None,
+) -> Plan:
+    """Decide about candidates already found. The connection cannot reach files or the network afterwards."""
     progress("loading history")
-    secret = settings.signing_secret(live=live)
-    load_history(db, store, rules, settings, secret, request.as_of, request.before_run)
+    rules, db = request.rules, evaluation.db
+    load_history(db, store, rules, settings, settings.signing_secret(live=live), request.as_of, request.before_run)
     for table in tables_read(evaluation, rules):
         evaluation.warehouse.report(table)
     found = doubts(
         evaluation.warehouse.reports, store.runs.table_rows_of_last_run() if store else {}, settings, request.as_of
     )
+    options = _options(settings, evaluation, request, store, found, live=live)
+    progress("deciding")
+    evaluation.close()
+    decide(db, rules, options)
+    return Plan(request, evaluation, found)
+
+
+def _options(
+    settings: Settings,
+    evaluation: Evaluation,
+    request: Request,
+    store: Store | None,
+    found: Sequence[Doubt],
+    *,
+    live: bool,
+) -> PlanOptions:
+    rules = request.rules
     paused = store.switches.paused() if store else {}
-    customers = int(db.execute("SELECT count(*) FROM person").fetchall()[0][0])
-    options = PlanOptions(
+    return PlanOptions(
         as_of=request.as_of,
         horizon=request.horizon or horizon_after(settings, request.schedule, request.as_of),
         send_at=send_time(settings, request.schedule),
@@ -127,17 +157,13 @@ def make_plan(
         holdout_global=settings.holdout.global_,
         salt=settings.salt(live=live),
         guard=settings.guard,
-        customers=customers,
+        customers=int(evaluation.db.execute("SELECT count(*) FROM person").fetchall()[0][0]),
         require_in=settings.consent.require_in,
         held_rules={} if request.believe_tables else _held(evaluation, rules, found),
         paused_rules={number for number, rule in enumerate(rules) if "*" in paused or rule.id in paused},
         approved_rules={number for number, rule in enumerate(rules) if rule.id in request.approved},
         survives={number: evaluation.triggers[rule.trigger.name].survives for number, rule in enumerate(rules)},
     )
-    progress("deciding")
-    evaluation.close()
-    decide(db, rules, options)
-    return Plan(request, evaluation, found)
 
 
 def evaluate(
@@ -146,11 +172,18 @@ def evaluate(
     request: Request,
     store: Store | None,
     progress: Progress = lambda text: None,
+    further_values: Mapping[str, set[tuple[str, str]]] = MappingProxyType({}),
 ) -> Evaluation:
-    """The candidates of the request, with every name checked against the tables."""
+    """The candidates of the request, with every name checked against the tables.
+
+    `further_values` names, per rule, what else is to be read beside what its mails show.
+    """
+    wanted = {
+        rule: names | further_values.get(rule, set()) for rule, names in values_of(request.rules, templates).items()
+    }
     evaluation = Evaluation(
         project.settings, project.root, request.rules, request.as_of,
-        queries=queries_of(project.files), values=values_of(request.rules, templates),
+        queries=queries_of(project.files), values=wanted,
         customer_ids=request.customer_ids, sent=lambda rule: store.ledger.customers_sent(rule, request.before_run) if store else (),
     )  # fmt: skip
     problems = [problem for problem in evaluation.check() if problem.severity == "error"]

@@ -1,0 +1,172 @@
+"""Why did this person get it, or not? Condition by condition, with the customer's own values.
+
+The same pipeline as a run, for one customer: what each rule's trigger, scope and `where` said, which stage decided,
+and what was sent before. Limits that hang on everybody else (`daily_limit`, the guard) show only in what past runs
+recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from engine.api import Project
+from engine.evaluation import Compiled, Evaluation
+from engine.pipeline import Plan, Request, evaluate, plan_evaluated
+from engine.project.rules import Rule
+from engine.store import CustomerHistory, Store
+from engine.warehouse.sql import execute, quote
+from engine.warehouse.staging import Issue
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One condition: whether it held (None: a value it needs is missing), and the values it looked at."""
+
+    text: str
+    held: bool | None
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class RowExplanation:
+    """One row a rule looked at: the customer, or one of their subscriptions, invoices and so on."""
+
+    about: Mapping[str, object]
+    """occurrence, anchor and the trigger's facts."""
+    conditions: tuple[Checked, ...]
+    found: bool
+    """Whether all conditions held: the row is a candidate."""
+    decision: Mapping[str, object] | None
+    """step, outcome, reason, detail, not_before, arm, template; None when there is no candidate."""
+
+
+@dataclass(frozen=True)
+class RuleExplanation:
+    """What one rule says about the customer."""
+
+    rule: Rule
+    rows: tuple[RowExplanation, ...]
+    """Empty when the table the rule looks at has nothing about this customer."""
+    sql: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All there is to say about one customer as of one instant."""
+
+    customer_id: str
+    as_of: datetime
+    person: Mapping[str, object] | None
+    """The customer's columns; None when the customer is not in the table."""
+    rules: tuple[RuleExplanation, ...]
+    quarantined: tuple[Issue, ...]
+    history: CustomerHistory | None
+
+
+def explain(
+    project: Project,
+    store: Store | None,
+    customer_id: str,
+    as_of: datetime | date | None = None,
+    rules: Sequence[str] | None = None,
+) -> Explanation:
+    """Explain one customer. `rules`: only these; by default all but drafts. Writes nothing."""
+    chosen = tuple(
+        rule for rule in project.rules if (rule.id in rules if rules is not None else rule.status != "draft")
+    )
+    instant = project.instant(as_of)
+    request = Request(instant, project.default_schedule, chosen, customer_ids=(customer_id,), believe_tables=True)
+    evaluation = evaluate(
+        project.loaded, project.templates, request, store, further_values={rule.id: _shown(rule) for rule in chosen}
+    )
+    person = _person(evaluation)
+    rows = [_rows(evaluation, compiled) for compiled in evaluation.compiled] if person else [[] for _ in chosen]
+    quarantined = _quarantined(evaluation)
+    plan = plan_evaluated(project.settings, evaluation, request, store, live=project.live)
+    decisions = _decisions(plan)
+    explained = tuple(
+        RuleExplanation(rule, tuple(_decided(row, number, decisions) for row in found), _readable(evaluation, number))
+        for number, (rule, found) in enumerate(zip(chosen, rows, strict=True))
+    )
+    plan.close()
+    history = store.history_of(customer_id) if store else None
+    return Explanation(customer_id, instant, person, explained, quarantined, history)
+
+
+def _shown(rule: Rule) -> set[tuple[str, str]]:
+    """The facts worth showing: the trigger's own and the rule's."""
+    return {("fact", name) for name in (*rule.trigger.facts, *rule.facts)}
+
+
+def _person(evaluation: Evaluation) -> dict[str, object] | None:
+    reader = evaluation.db.execute("SELECT * FROM person LIMIT 1")
+    names = [column[0] for column in reader.description or ()]
+    row = reader.fetchone()
+    if row is None:
+        return None
+    return {name.removeprefix("c_"): value for name, value in zip(names, row, strict=True) if name.startswith("c_")}
+
+
+def _rows(evaluation: Evaluation, compiled: Compiled) -> list[RowExplanation]:
+    """Every row the rule looked at for this customer, with each condition's answer."""
+    facts = {name: compiled.facts[name]() for name in sorted(dict.fromkeys(name for _, name in _shown(compiled.rule)))}
+    about = {"occurrence": compiled.found.occurrence, "anchor": compiled.found.anchor, **facts}
+    columns = list(about.values())
+    for condition in compiled.conditions:
+        columns += [condition.sql, *condition.shows.values()]
+    select = ", ".join(f"{sql} AS {quote(f'x{number}')}" for number, sql in enumerate(columns))
+    rows = execute(evaluation.db, f"SELECT {select} FROM {compiled.found.rows}", evaluation.bound).fetchall()
+    return [_row(compiled, list(about), list(row)) for row in rows]
+
+
+def _row(compiled: Compiled, names: list[str], values: list[object]) -> RowExplanation:
+    about = dict(zip(names, values, strict=False))
+    rest, checked = values[len(names) :], []
+    for condition in compiled.conditions:
+        held, shown = rest[0], rest[1 : 1 + len(condition.shows)]
+        checked.append(
+            Checked(
+                condition.text, None if held is None else bool(held), dict(zip(condition.shows, shown, strict=True))
+            )
+        )
+        rest = rest[1 + len(condition.shows) :]
+    return RowExplanation(about, tuple(checked), all(check.held for check in checked), None)
+
+
+def _quarantined(evaluation: Evaluation) -> tuple[Issue, ...]:
+    warehouse = evaluation.warehouse
+    tables = [table for table, report in warehouse.reports.items() if report.issues and table != "events"]
+    return tuple(issue for table in tables for issue in warehouse.issues(table, 50))
+
+
+def _decisions(plan: Plan) -> dict[tuple[int, str], dict[str, object]]:
+    """By rule and occurrence; superseded steps stand behind the decision that counts."""
+    reader = plan.db.execute(
+        "SELECT rule_no, occurrence, anchor, step_id AS step, CAST(outcome AS VARCHAR) AS outcome, "
+        "CAST(reason AS VARCHAR) AS reason, detail, not_before, local_date, due_date, arm, template, channel "
+        "FROM decision ORDER BY reason = 'superseded' DESC"
+    )
+    names = [column[0] for column in reader.description or ()]
+    rows = [dict(zip(names, row, strict=True)) for row in reader.fetchall()]
+    return {(int(str(row["rule_no"])), str(row["occurrence"])): row for row in rows}
+
+
+def _decided(
+    row: RowExplanation, number: int, decisions: Mapping[tuple[int, str], Mapping[str, object]]
+) -> RowExplanation:
+    """The row with its decision; one that took over an older occurrence is found by its rule alone."""
+    if not row.found:
+        return row
+    own = decisions.get((number, str(row.about["occurrence"])))
+    others = [decision for (rule, _), decision in decisions.items() if rule == number]
+    return RowExplanation(row.about, row.conditions, True, own or (others[0] if others else None))
+
+
+def _readable(evaluation: Evaluation, number: int) -> str:
+    """The rule's SQL with the bound values written in, to be read by a person and never run."""
+    text = evaluation.compiled[number].candidates()
+    for name, value in sorted(evaluation.bound.values.items(), key=lambda pair: -len(pair[0])):
+        text = text.replace(f"${name}", repr(str(value)) if not isinstance(value, int | float) else str(value))
+    return text

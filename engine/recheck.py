@@ -1,0 +1,83 @@
+"""Is it still true? Asked once more just before sending: whoever has come back or paid meanwhile gets no mail.
+
+One evaluation, as of the sending instant, restricted to the customers whose messages are due. Still true means: the
+rule still finds the same occurrence, the step's own condition holds, the ladder has not ended, and no other rule
+blocks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from engine.api import Project
+from engine.delivery import Candidate
+from engine.pipeline import Plan, Request, evaluate, plan_evaluated
+from engine.project.rules import Rule
+from engine.store import Store
+from engine.warehouse.sql import load_rows
+
+NO_LONGER_TRUE = "no_longer_true"
+_MANY = 5_000  # customers; above it reading everybody costs less than naming each
+
+
+def still_true(project: Project, store: Store) -> Callable[[Sequence[Candidate], datetime], Mapping[int, str]]:
+    """The check for one delivery: messages that no longer hold, with the reason. Raises when the tables cannot be read,
+    and then nothing is sent."""
+
+    def check(messages: Sequence[Candidate], now: datetime) -> Mapping[int, str]:
+        asked = {message.rule for message in messages}
+        rules = tuple(
+            rule for rule in project.rules if rule.status != "draft" and (asked & {rule.id, *rule.was} or rule.blocks)
+        )
+        customers = sorted({message.customer_id for message in messages})
+        request = Request(
+            now, project.default_schedule, rules, customer_ids=customers if len(customers) <= _MANY else None,
+            believe_tables=True,
+        )  # fmt: skip
+        evaluation = evaluate(project.loaded, project.templates, request, store)
+        plan = plan_evaluated(project.settings, evaluation, request, store, live=project.live)
+        try:
+            return {message_id: NO_LONGER_TRUE for message_id in _failing(plan, rules, messages)}
+        finally:
+            plan.close()
+
+    return check
+
+
+def _failing(plan: Plan, rules: Sequence[Rule], messages: Sequence[Candidate]) -> list[int]:
+    """Ids of messages whose case has gone, ended, or is blocked. A rule that is no longer there finds nobody."""
+    steps = [(name, step.id, step.no) for rule in rules for name in (rule.id, *rule.was) for step in rule.steps]
+    blocks = [(name, other) for rule in rules for name in (rule.id, *rule.was) for other in _blockers(rule, rules)]
+    load_rows(plan.db, "asked", {"message_id": "BIGINT", "rule": "VARCHAR", "customer_id": "VARCHAR",
+              "occurrence": "VARCHAR", "step": "VARCHAR"},
+              ((m.message_id, m.rule, m.customer_id, m.occurrence, m.step) for m in messages))  # fmt: skip
+    load_rows(plan.db, "asked_step", {"rule": "VARCHAR", "step": "VARCHAR", "step_no": "INTEGER"}, steps)
+    load_rows(plan.db, "asked_block", {"rule": "VARCHAR", "blocker_no": "USMALLINT"}, blocks)
+    return [int(row[0]) for row in plan.db.execute(_FAILING, {"now": plan.request.as_of}).fetchall()]
+
+
+def _blockers(rule: Rule, rules: Sequence[Rule]) -> list[int]:
+    """Numbers of the active rules that hold this rule's class or topic back."""
+    return [
+        number
+        for number, other in enumerate(rules)
+        if other.id != rule.id and other.status == "active" and {rule.class_, rule.topic} & set(other.blocks)
+        and other.blocks_for is None
+    ]  # fmt: skip
+
+
+_FAILING = """
+    SELECT a.message_id FROM asked AS a
+    LEFT JOIN rule_name AS r USING (rule)
+    LEFT JOIN person AS p USING (customer_id)
+    LEFT JOIN asked_step AS s ON s.rule = a.rule AND s.step = a.step
+    WHERE NOT EXISTS (
+        SELECT 1 FROM candidate AS c
+        WHERE c.rule_no = r.rule_no AND c.cust = p.cust AND NOT c.ended AND (c.failing_steps >> s.step_no) & 1 = 0
+            AND (c.occurrence = a.occurrence OR EXISTS (
+                SELECT 1 FROM decision AS d WHERE d.rule_no = c.rule_no AND d.cust = c.cust AND d.occurrence = a.occurrence)))
+    OR EXISTS (
+        SELECT 1 FROM asked_block AS b JOIN candidate AS c ON c.rule_no = b.blocker_no
+        WHERE b.rule = a.rule AND c.cust = p.cust AND c.anchor <= $now)
+    ORDER BY 1"""
