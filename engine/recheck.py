@@ -7,11 +7,11 @@ blocks it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from engine.api import Project
-from engine.delivery import Candidate
+from engine.delivery import Candidates, StillTrue
 from engine.pipeline import Plan, Request, evaluate, plan_evaluated
 from engine.project.rules import Rule
 from engine.store import Store
@@ -21,16 +21,22 @@ NO_LONGER_TRUE = "no_longer_true"
 _MANY = 5_000  # customers; above it reading everybody costs less than naming each
 
 
-def still_true(project: Project, store: Store) -> Callable[[Sequence[Candidate], datetime], Mapping[int, str]]:
-    """The check for one delivery: messages that no longer hold, with the reason. Raises when the tables cannot be read,
-    and then nothing is sent."""
+def still_true(project: Project, store: Store, planned_at: datetime | None = None) -> StillTrue:
+    """The check for one delivery: messages that no longer hold, with the reason.
 
-    def check(messages: Sequence[Candidate], now: datetime) -> Mapping[int, str]:
-        asked = {message.rule for message in messages}
+    `planned_at`: a plan made at this instant (naive UTC) counts as fresh for `delivery.recheck_after` and is not
+    questioned. Raises when the tables cannot be read, and then nothing is sent.
+    """
+    fresh_for = project.settings.delivery.recheck_after.elapsed
+
+    def check(messages: Candidates, now: datetime) -> Mapping[int, str]:
+        if planned_at is not None and planned_at <= now <= planned_at + fresh_for:
+            return {}
+        asked = {rule for _, rule, *_ in messages}
         rules = tuple(
             rule for rule in project.rules if rule.status != "draft" and (asked & {rule.id, *rule.was} or rule.blocks)
         )
-        customers = sorted({message.customer_id for message in messages})
+        customers = sorted({customer for _, _, customer, *_ in messages})
         request = Request(
             now, project.default_schedule, rules, customer_ids=customers if len(customers) <= _MANY else None,
             believe_tables=True,
@@ -38,20 +44,20 @@ def still_true(project: Project, store: Store) -> Callable[[Sequence[Candidate],
         evaluation = evaluate(project.loaded, project.templates, request, store)
         plan = plan_evaluated(project.settings, evaluation, request, store, live=project.live)
         try:
-            return {message_id: NO_LONGER_TRUE for message_id in _failing(plan, rules, messages)}
+            return dict.fromkeys(_failing(plan, rules, messages), NO_LONGER_TRUE)
         finally:
             plan.close()
 
     return check
 
 
-def _failing(plan: Plan, rules: Sequence[Rule], messages: Sequence[Candidate]) -> list[int]:
+def _failing(plan: Plan, rules: Sequence[Rule], messages: Candidates) -> list[int]:
     """Ids of messages whose case has gone, ended, or is blocked. A rule that is no longer there finds nobody."""
     steps = [(name, step.id, step.no) for rule in rules for name in (rule.id, *rule.was) for step in rule.steps]
     blocks = [(name, other) for rule in rules for name in (rule.id, *rule.was) for other in _blockers(rule, rules)]
     load_rows(plan.db, "asked", {"message_id": "BIGINT", "rule": "VARCHAR", "customer_id": "VARCHAR",
               "occurrence": "VARCHAR", "step": "VARCHAR"},
-              ((m.message_id, m.rule, m.customer_id, m.occurrence, m.step) for m in messages))  # fmt: skip
+              messages)  # fmt: skip
     load_rows(plan.db, "asked_step", {"rule": "VARCHAR", "step": "VARCHAR", "step_no": "INTEGER"}, steps)
     load_rows(plan.db, "asked_block", {"rule": "VARCHAR", "blocker_no": "USMALLINT"}, blocks)
     return [int(row[0]) for row in plan.db.execute(_FAILING, {"now": plan.request.as_of}).fetchall()]
