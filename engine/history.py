@@ -58,9 +58,10 @@ def load_history(
 
 
 def _number_rules(db: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> None:
-    """Rule names to numbers; the names a rule had before are its own still."""
-    names = [(name, number) for number, rule in enumerate(rules) for name in (rule.id, *rule.was)]
-    load_rows(db, "rule_name", {"rule": "VARCHAR", "rule_no": "USMALLINT"}, names)
+    """Rule names to numbers; the names a rule had before are its own still, and a shadow has a memory apart."""
+    names = [(name, number, rule.id, rule.status == "shadow") for number, rule in enumerate(rules) for name in rule.memory_names]
+    columns = {"rule": "VARCHAR", "rule_no": "USMALLINT", "present_name": "VARCHAR", "in_shadow": "BOOLEAN"}
+    load_rows(db, "rule_name", columns, names)
 
 
 def _key_addresses(db: duckdb.DuckDBPyConnection, secret: str) -> None:
@@ -76,7 +77,7 @@ def _load_settled(
     db: duckdb.DuckDBPyConnection, store: Store | None, rules: Sequence[Rule], before_run: int | None
 ) -> None:
     remembered = store.ledger.rules_with_memory() if store else set()
-    names = {number: [name for name in (rule.id, *rule.was) if name in remembered] for number, rule in enumerate(rules)}
+    names = {number: [name for name in rule.memory_names if name in remembered] for number, rule in enumerate(rules)}
     rows: Iterable[Sequence[object]] = ()
     if store and any(names.values()):
         rows = store.ledger.settled_of(_present(db, names), before_run=before_run)
@@ -112,7 +113,10 @@ def _load_decisions(
         "coalesce(d.step_id, '') AS step_id, d.outcome, d.reason, d.decided_at, d.waited_s FROM standing AS d "
         "JOIN rule_name AS r USING (rule) JOIN person AS p USING (customer_id)"
     )
-    db.execute("CREATE OR REPLACE TABLE seen AS SELECT DISTINCT rule_no, cust, occurrence FROM last_decision")
+    db.execute(
+        "CREATE OR REPLACE TABLE seen AS SELECT DISTINCT l.rule_no, l.cust, l.occurrence FROM last_decision AS l "
+        "JOIN rule_name AS r USING (rule_no) WHERE r.rule = r.present_name AND (r.in_shadow OR l.outcome <> 'shadow')"
+    )
 
 
 def _load_exposures(
@@ -126,8 +130,8 @@ def _load_exposures(
     rows = store.ledger.exposures_since(_reach_back(rules, settings, as_of), before_run=before_run) if store else ()
     load_rows(db, "exposure_read", _EXPOSURE, rows)
     db.execute(
-        "CREATE OR REPLACE TABLE exposure AS SELECT k.addr, p.cust, e.rule AS rule_id, e.occurrence, e.topic, "
-        "e.class, e.local_date, e.counts FROM exposure_read AS e LEFT JOIN address_key AS k ON k.key = e.address_key "
+        "CREATE OR REPLACE TABLE exposure AS SELECT k.addr, p.cust, coalesce(r.present_name, e.rule) AS rule_id, e.occurrence, e.topic, "
+        "e.class, e.local_date, e.counts FROM exposure_read AS e LEFT JOIN rule_name AS r USING (rule) LEFT JOIN address_key AS k ON k.key = e.address_key "
         "LEFT JOIN person AS p ON p.customer_id = e.customer_id WHERE k.addr IS NOT NULL OR p.cust IS NOT NULL"
     )
 

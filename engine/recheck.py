@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import duckdb
+
 from engine.api import Project
 from engine.delivery import Candidates, StillTrue
 from engine.pipeline import Plan, Request, evaluate, plan_evaluated
@@ -42,24 +44,34 @@ def still_true(project: Project, store: Store, planned_at: datetime | None = Non
             believe_tables=True,
         )  # fmt: skip
         evaluation = evaluate(project.loaded, project.templates, request, store)
+        _ask(evaluation.db, rules, messages)
         plan = plan_evaluated(project.settings, evaluation, request, store, live=project.live)
         try:
-            return dict.fromkeys(_failing(plan, rules, messages), NO_LONGER_TRUE)
+            return dict.fromkeys(_failing(plan), NO_LONGER_TRUE)
         finally:
             plan.close()
 
     return check
 
 
-def _failing(plan: Plan, rules: Sequence[Rule], messages: Candidates) -> list[int]:
-    """Ids of messages whose case has gone, ended, or is blocked. A rule that is no longer there finds nobody."""
+def _ask(db: duckdb.DuckDBPyConnection, rules: Sequence[Rule], messages: Candidates) -> None:
+    """The messages in question as tables, made while the connection may still read files."""
     steps = [(name, step.id, step.no) for rule in rules for name in (rule.id, *rule.was) for step in rule.steps]
     blocks = [(name, other) for rule in rules for name in (rule.id, *rule.was) for other in _blockers(rule, rules)]
-    load_rows(plan.db, "asked", {"message_id": "BIGINT", "rule": "VARCHAR", "customer_id": "VARCHAR",
-              "occurrence": "VARCHAR", "step": "VARCHAR"},
-              messages)  # fmt: skip
-    load_rows(plan.db, "asked_step", {"rule": "VARCHAR", "step": "VARCHAR", "step_no": "INTEGER"}, steps)
-    load_rows(plan.db, "asked_block", {"rule": "VARCHAR", "blocker_no": "USMALLINT"}, blocks)
+    asked = {
+        "message_id": "BIGINT",
+        "rule": "VARCHAR",
+        "customer_id": "VARCHAR",
+        "occurrence": "VARCHAR",
+        "step": "VARCHAR",
+    }
+    load_rows(db, "asked", asked, messages)
+    load_rows(db, "asked_step", {"rule": "VARCHAR", "step": "VARCHAR", "step_no": "INTEGER"}, steps)
+    load_rows(db, "asked_block", {"rule": "VARCHAR", "blocker_no": "USMALLINT"}, blocks)
+
+
+def _failing(plan: Plan) -> list[int]:
+    """Ids of messages whose case has gone, ended, or is blocked. A rule that is no longer there finds nobody."""
     return [int(row[0]) for row in plan.db.execute(_FAILING, {"now": plan.request.as_of}).fetchall()]
 
 

@@ -99,10 +99,10 @@ def _name_rules(plan: Plan) -> None:
     rules = [_rule_row(number, rule) for number, rule in enumerate(plan.rules)]
     plan.db.execute(
         "CREATE OR REPLACE TABLE rule_row (rule_no USMALLINT, rule VARCHAR, origin VARCHAR, resend VARCHAR, "
-        "class VARCHAR, topic VARCHAR)"
+        "class VARCHAR, topic VARCHAR, memory VARCHAR)"
     )
     if rules:
-        plan.db.executemany("INSERT INTO rule_row VALUES (?, ?, ?, ?, ?, ?)", rules)
+        plan.db.executemany("INSERT INTO rule_row VALUES (?, ?, ?, ?, ?, ?, ?)", rules)
     zones = plan.evaluation.warehouse.zones
     plan.db.execute(
         "CREATE OR REPLACE TABLE zone_name AS SELECT unnest(?::INTEGER[]) AS zone_no, unnest(?) AS zone",
@@ -110,10 +110,9 @@ def _name_rules(plan: Plan) -> None:
     )
 
 
-def _rule_row(number: int, rule: Rule) -> tuple[int, str, str, str, str, str]:
-    """`origin` is the first name the rule ever had: message keys outlive a renaming."""
-    origin = rule.was[0] if rule.was else rule.id
-    return number, rule.id, origin, str(rule.resend), rule.class_, rule.topic
+def _rule_row(number: int, rule: Rule) -> tuple[object, ...]:
+    memory = rule.shadow_name if rule.status == "shadow" else rule.id
+    return number, rule.id, rule.origin, str(rule.resend), rule.class_, rule.topic, memory
 
 
 _DECISIONS = f"""
@@ -127,7 +126,7 @@ _DECISIONS = f"""
         OR l.reason <> CAST(d.reason AS VARCHAR))"""
 
 _SETTLINGS = f"""
-    SELECT b.bucket, r.rule, b.customer_id, s.occurrence, s.step_id AS step, CAST(s.local_date AS VARCHAR) AS local_date,
+    SELECT b.bucket, r.memory, b.customer_id, s.occurrence, s.step_id AS step, CAST(s.local_date AS VARCHAR) AS local_date,
         s.how, {_INSTANT.format("s.anchor")} AS anchor
     FROM settling AS s JOIN bucket AS b USING (cust) JOIN rule_row AS r USING (rule_no)"""
 

@@ -125,6 +125,24 @@ class Rule:
     text: str
 
     @property
+    def origin(self) -> str:
+        """The first name it ever had: message keys and holdout draws hang on it and outlive a renaming."""
+        return self.was[0] if self.was else self.id
+
+    @property
+    def memory_names(self) -> tuple[str, ...]:
+        """The names under which the state remembers its settled steps: its own, former ones, and in shadow the shadow's.
+
+        What a rule settles in shadow is kept apart, so that promotion forgets it.
+        """
+        return (self.id, *self.was, *((self.shadow_name,) if self.status == "shadow" else ()))
+
+    @property
+    def shadow_name(self) -> str:
+        """The name its shadow settles steps under; no rule can have it."""
+        return f"{self.id}~shadow"
+
+    @property
     def expressions(self) -> tuple[Expression, ...]:
         """Every condition in it: `where`, those of its steps, and `exit_when`."""
         own = (self.where, *(step.where for step in self.steps), self.exit_when)
