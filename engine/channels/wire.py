@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 LARGEST_ANSWER = 65_536  # bytes, headers included
+IDLE_S = 1.0  # after a longer rest it is worth asking whether the server is still there
 
 
 class NotSent(Exception):  # noqa: N818 - an outcome, told apart from the next one by its type
@@ -47,14 +48,15 @@ class Wire:
         self.timeout_s = timeout_s
         self._tls = ssl.create_default_context() if self.is_tls else None
         self._socket: socket.socket | None = None
+        self._used_at = 0.0  # monotonic seconds
 
     def post(self, path: str, headers: bytes, body: bytes) -> Reply:
         """Send and wait, at most `timeout_s` in all once connected. `headers`: lines ended by CR LF, without Host."""
         line = self._ready()
-        deadline = time.monotonic() + self.timeout_s
+        self._used_at = time.monotonic()
+        deadline = self._used_at + self.timeout_s
         head = f"POST {self.base_path}{path} HTTP/1.1\r\nHost: {self.host_header}\r\nContent-Length: {len(body)}\r\n"
         try:
-            line.settimeout(self.timeout_s)
             line.sendall(b"".join((head.encode("ascii"), headers, b"\r\n", body)))
             reply, keeps = _Reading(line, deadline).reply()
         except (OSError, ValueError) as fault:
@@ -73,7 +75,7 @@ class Wire:
 
     def _ready(self) -> socket.socket:
         """The connection, made anew if the server has hung up while it was idle."""
-        if self._socket is not None and _has_something_to_say(self._socket):
+        if self._socket is not None and time.monotonic() - self._used_at > IDLE_S and _hung_up(self._socket):
             self.close()
         if self._socket is None:
             try:
@@ -88,7 +90,7 @@ class Wire:
         return self._tls.wrap_socket(line, server_hostname=self.host) if self._tls else line
 
 
-def _has_something_to_say(line: socket.socket) -> bool:
+def _hung_up(line: socket.socket) -> bool:
     """Between two requests a server says nothing; if there is something to read, it is the end of the connection."""
     return bool(select.select([line], [], [], 0)[0])
 
@@ -156,7 +158,8 @@ class _Reading:
             raise TimeoutError("no complete answer in time")
         if len(self.got) > LARGEST_ANSWER:
             raise ValueError("the answer is too large")
-        self.line.settimeout(left)
+        if self.got:  # before the first piece the socket's own timeout, the whole of it, is right
+            self.line.settimeout(left)
         piece = self.line.recv(LARGEST_ANSWER)
         if not piece:
             raise ConnectionError("the connection was closed")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
-from typing import Any, cast, get_args
+from typing import Any
 from urllib.parse import urlsplit
 
 from jinja2 import Undefined, pass_context
@@ -63,9 +63,9 @@ def datetime(_: Context, value: object, style: str = "medium") -> str:
 
 
 def _style(style: str) -> Style:
-    if style not in get_args(Style):
+    if style not in formats.STYLES:
         raise FormatError(f'"{style}" is not a style; expected short, medium, long or full')
-    return cast("Style", style)
+    return style
 
 
 @pass_context

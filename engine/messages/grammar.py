@@ -61,12 +61,20 @@ class Reading:
     lines: dict[str, int] = field(default_factory=dict)  # of the first use of each bare name
     problems: list[Problem] = field(default_factory=list)
 
+    def stand_at(self, original: Reading) -> None:
+        """Take the places from the text this one was derived from; its own lines are not those of a file."""
+        self.names = {name: original.names.get(name, line) for name, line in self.names.items()}
+        self.lines = original.lines
+        targets = {reference.target for reference in self.references}
+        self.references = [reference for reference in original.references if reference.target in targets]
+
 
 def read(tree: nodes.Template, path: str, environment: MailEnvironment, *, is_html: bool) -> Reading:
     """Check a parsed file and rewrite its tree in place."""
     reader = _Reader(path, environment, HtmlPlace() if is_html else None)
     reader.learn_own_names(tree)
     reader.visit(tree)
+    tree.body.insert(0, _charge(tree))
     if not reader.reading.problems:
         reader.reading.free = frozenset(find_undeclared_variables(tree)) - _CALLABLE_NAMES - {"self", "loop"}
     return reader.reading
@@ -299,10 +307,16 @@ class _Reader(NodeTransformer):
         node.body.insert(0, _charge(node))
         return node
 
+    def visit_Block(self, node: nodes.Block) -> nodes.Block:  # noqa: N802
+        """A block, which `self.name()` may repeat."""
+        self.generic_visit(node)
+        node.body.insert(0, _charge(node))
+        return node
+
     def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:  # noqa: N802
         """`a ~ b`, through a filter that knows its bounds."""
         self.generic_visit(node)
-        return _filtered(nodes.List(node.nodes, "load", lineno=node.lineno), "_joined", node.lineno)
+        return _filtered(nodes.List(node.nodes, lineno=node.lineno), "_joined", node.lineno)
 
 
 _PLAIN_LANGUAGE = "expected values, filters, if, for, set, macros, blocks and includes"
@@ -317,7 +331,8 @@ def _filtered(node: nodes.Expr, name: str, line: int) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=line)
 
 
-def _charge(node: nodes.For | nodes.Macro) -> nodes.Output:
+def _charge(node: nodes.For | nodes.Macro | nodes.Block | nodes.Template) -> nodes.Output:
+    """A charge for all literal text below a node, which its rendering may produce."""
     literal = sum(len(piece.data) for piece in node.find_all(nodes.TemplateData))
     charge = _filtered(nodes.Const(literal, lineno=node.lineno), "_charged", node.lineno)
     return nodes.Output([charge], lineno=node.lineno)

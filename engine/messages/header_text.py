@@ -20,13 +20,19 @@ class HeaderTextError(ValueError):
     """A text that must not go into a header; the message says why."""
 
 
-def checked_line(text: str, what: str) -> str:
-    """`text` with blanks at the ends removed; empty, too long or more than one line is refused."""
+def one_line(text: str, what: str) -> str:
+    """`text` with blanks at the ends removed; empty or more than one line is refused."""
     line = text.strip(" \t")
     if not line:
         raise HeaderTextError(f"the {what} is empty")
     if _CONTROL.search(line):
         raise HeaderTextError(f"the {what} holds a line break or another control character")
+    return line
+
+
+def checked_line(text: str, what: str) -> str:
+    """As `one_line`; longer than a header line may be is refused, too."""
+    line = one_line(text, what)
     if len(line.encode()) > LONGEST_LINE:
         raise HeaderTextError(f"the {what} is longer than {LONGEST_LINE} bytes")
     return line

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from functools import cache
 from hashlib import sha256
 from typing import Literal
 
@@ -21,13 +22,22 @@ PATHS: dict[Purpose, str] = {"unsubscribe": "u", "preferences": "p"}
 _KEY_HEX = 32  # hex digits of the message key in a token
 
 
+class _Signer(Signer):
+    """With the key of its purpose worked out once, not for every signature."""
+
+    @cache  # noqa: B019 - one signer per purpose lives as long as the process
+    def derive_key(self, secret_key: str | bytes | None = None) -> bytes:
+        """The signing key of one secret."""
+        return super().derive_key(secret_key)
+
+
 class Links:
     """Makes and reads the links of one workspace. `secrets`: oldest first; the last one signs, all are accepted."""
 
     def __init__(self, public_url: str, secrets: Sequence[str]) -> None:
         self.public_url = public_url.rstrip("/")
         self._signers = {
-            purpose: Signer(
+            purpose: _Signer(
                 list(secrets), salt=f"holdfast.link.{purpose}", sep=".", key_derivation="hmac", digest_method=sha256
             )
             for purpose in PATHS

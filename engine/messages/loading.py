@@ -10,7 +10,7 @@ from jinja2 import Template
 
 from engine.errors import Problem, SetupError, did_you_mean
 from engine.messages.grammar import CUSTOMER_NAMESPACES, NAMESPACES, TOP_NAMES, Name
-from engine.messages.header_text import HeaderTextError, checked_line
+from engine.messages.header_text import HeaderTextError, one_line
 from engine.messages.locales import canonical, chain
 from engine.messages.sandbox import MailEnvironment
 from engine.messages.shelf import File, LanguageLoader, Sheet, Shelf
@@ -161,7 +161,7 @@ class _Loader:
         self._refuse_free(file, sheet, _FRONT_NAMES, sheet.reading.set_here)
         try:
             if text or key == "subject":
-                checked_line(text, key)
+                one_line(text, key)
         except HeaderTextError as fault:
             self._note(file, line, "HF502", str(fault), "expected one line of text")
 
@@ -207,7 +207,7 @@ class _Loader:
         environment = self._environment(tag, is_html=is_html)
         if sheet.code is None:
             raise _Lacking
-        return environment.template_class.from_code(environment, sheet.code, environment.make_globals(None))
+        return environment.template_class.from_code(environment, sheet.code, dict(environment.globals))
 
     def _environment(self, tag: str, *, is_html: bool) -> MailEnvironment:
         key = (tag, is_html)

@@ -107,8 +107,8 @@ class Renderer:
         sender = self._sender(message.class_)
         subject = checked_line(_line(variant.subject, context), "subject")
         preheader = _line(variant.preheader, context)
-        html = _body(variant.html, context | {"subject": subject, "preheader": preheader})
-        text = _body(variant.text, context | {"subject": subject, "preheader": preheader})
+        context.update(subject=subject, preheader=preheader)
+        html, text = _rendered(variant.html, context), _rendered(variant.text, context)
         return Mail(
             message_key=message.key,
             sender=sender.from_,
@@ -120,7 +120,7 @@ class Renderer:
             text=tidy(text) if variant.text_is_derived else text.strip("\n") + "\n",
             message_id=f"<{message.key[:40]}@{sender.from_.address.partition('@')[2]}>",
             date=now,
-            headers=self._headers(message, html),
+            headers=self._headers(message, context["links"], html),
         )
 
     def _template_of(self, message: MessageRow) -> MailTemplate:
@@ -153,11 +153,11 @@ class Renderer:
             raise ValueFault(f"config.yaml names no sender for {class_} mail")
         return sender
 
-    def _headers(self, message: MessageRow, html: str) -> tuple[tuple[str, str], ...]:
+    def _headers(self, message: MessageRow, links: Values, html: str) -> tuple[tuple[str, str], ...]:
         """RFC 8058 one-click headers for marketing, which also must show the same link to the reader."""
         if message.class_ != "marketing":
             return ()
-        url = self._links.url("unsubscribe", message.key) if self._links else ""
+        url = str(links.get("unsubscribe", ""))
         if not url.startswith("https://"):
             raise ValueFault("marketing mail needs workspace.public_url with https, for its unsubscribe link")
         if url not in html:
@@ -181,21 +181,19 @@ def _text(value: object) -> str | None:
 
 
 def _line(template: Template, context: dict[str, Any]) -> str:
-    return single_line(template.render(context))
+    return single_line(_rendered(template, context))
 
 
-def _body(template: Template, context: dict[str, Any]) -> str:
-    pieces, length = [], 0
-    for piece in template.generate(context):
-        pieces.append(piece)
-        length += len(piece)
-        if length > LONGEST_TEXT:
-            raise BoundExceeded(f"the mail is longer than {LONGEST_TEXT} characters")
-    return "".join(pieces)
+def _rendered(template: Template, context: dict[str, Any]) -> str:
+    """What `Template.render` gives, without its rewriting of the traceback: a message's fault is told in one line."""
+    text = "".join(template.root_render_func(template.new_context(context)))
+    if len(text) > LONGEST_TEXT:
+        raise BoundExceeded(f"the mail is longer than {LONGEST_TEXT} characters")
+    return text
 
 
 def _reply_to(variant: Variant, context: dict[str, Any]) -> Mailbox | None:
     if variant.reply_to is None:
         return None
-    text = variant.reply_to.render(context).strip()
+    text = _rendered(variant.reply_to, context).strip()
     return parse_mailbox(text) if text else None

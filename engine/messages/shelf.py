@@ -113,15 +113,16 @@ class Shelf:
         if name.endswith(".html"):
             file.html = self._compile(file.body, file.path, html=True)
             if not file.html.reading.problems:
-                file.text = self.derived(file)
+                file.text = self._derived(file, file.html.reading)
         else:
             file.text = self._compile(file.body, file.path, html=False)
         file.problems += (file.html or file.text or _NO_SHEET).reading.problems
         return file
 
-    def derived(self, file: File) -> Sheet:
+    def _derived(self, file: File, original: Reading) -> Sheet:
         """The text made from an HTML file; its faults matter only where no `.txt` takes its place."""
         sheet = self._compile(text_template(file.body), file.path, html=False)
+        sheet.reading.stand_at(original)
         if sheet.code is None:
             found = "the plain text cannot be derived from this HTML"
             sheet.reading.problems[:] = [
@@ -192,11 +193,11 @@ class LanguageLoader(BaseLoader):
         self,
         environment: Environment,
         name: str,
-        globals: MutableMapping[str, Any] | None = None,  # noqa: A002
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002, ARG002 - all mails share those of the sandbox
     ) -> Template:
         """Called by Jinja for extends, include and import."""
         resolved = self.shelf.resolve(name, self.tag)
         sheet = self.sheet_of(self.shelf.files[resolved]) if resolved else None
         if sheet is None or sheet.code is None:
             raise TemplateNotFound(name)
-        return environment.template_class.from_code(environment, sheet.code, environment.make_globals(globals))
+        return environment.template_class.from_code(environment, sheet.code, dict(environment.globals))
