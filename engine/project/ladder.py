@@ -47,15 +47,13 @@ def _order_problems(rule: WrittenRule) -> Iterator[Problem]:
     previous: Reach | None = None
     for no, step in enumerate(rule.text.steps):
         due = _due(step, previous)
-        if previous is not None and due[1] <= previous[0]:
+        if previous is not None and (due == previous or due[1] <= previous[0]):
             yield _clash(rule, no, step, at_once=due == previous)
-        elif previous is not None and step.wait is not None and due == previous:
-            yield _clash(rule, no, step, at_once=True)
         elif _too_late(rule, step, due):
-            found = f"{rule.text.steps[no].after or rule.text.steps[no].wait} after the anchor"
-            yield rule.problem(
-                rule.at_value("steps", no, _key(step)), "HF314", found, f'"{rule.trigger.name}" no longer holds then'
-            )
+            found = f"a step {due[0] / DAY:.3g} days after the anchor"
+            holds = (rule.trigger.defaults.holds_for or timedelta()) / DAY
+            expected = f'"{rule.trigger.name}" holds for {holds:.3g} days at most'
+            yield rule.problem(rule.at_value("steps", no, _key(step)), "HF314", found, expected)
         previous = due
 
 

@@ -79,7 +79,7 @@ def _send_problems(rule: WrittenRule, no: int, step: StepText, around: Surroundi
     total = sum(variant.share for variant in variants.values())
     if variants and abs(total - 1) > 1e-9:
         place = rule.at_value("steps", no, "variants")
-        yield rule.problem(place, "HF308", f"shares of {total:.6%}".rstrip("0%.") + "%", "expected 100% in all")
+        yield rule.problem(place, "HF308", f"shares of {total * 100:.6g}%", "expected 100% in all")
     sends: dict[tuple[str, ...], str | None] = {("send",): step.send}
     sends |= {("variants", name, "send"): variant.send for name, variant in variants.items()}
     for keys, template in sends.items():

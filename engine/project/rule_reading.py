@@ -20,20 +20,19 @@ def read_rule(
     node: Node, path: str, source: str, triggers: Mapping[str, TriggerSpec], around: Surroundings
 ) -> tuple[Rule, WrittenRule]:
     """The rule of one document; `source` is its text. Raises `SetupError` with every problem found in it."""
-    problems: list[Problem] = []
-    trigger, text = None, None
-    try:
-        trigger = _read_trigger(node, path, triggers)
-    except SetupError as error:
-        problems += error.problems
+    text_problems, trigger_problems = [], []
     try:
         text = validate(RuleText, without(node, "trigger"), path, {"path": path})
     except SetupError as error:
-        problems += error.problems
-    if trigger is None or text is None:
-        raise SetupError(problems)
+        text_problems = list(error.problems)
+    try:
+        trigger = _read_trigger(node, path, triggers)
+    except SetupError as error:
+        trigger_problems = list(error.problems) if isinstance(node.value, dict) else []
+    if text_problems or trigger_problems:
+        raise SetupError(text_problems + trigger_problems)
     written = WrittenRule(path, node, text, trigger)
-    problems += rule_problems(written, around)
+    problems = list(rule_problems(written, around))
     if problems:
         raise SetupError(problems)
     return _resolve(written, source, around.settings), written

@@ -69,8 +69,8 @@ def _refuse_false(value: bool | None) -> bool | None:
     return value
 
 
-def _refuse_later(_value: object) -> object:
-    raise Fault("HF134", "this key is not available in this version", "remove it")
+def _refuse_later(_value: object, validation: ValidationInfo) -> object:
+    raise Fault("HF134", f'"{validation.field_name}" is not available in this version', "remove it")
 
 
 Where = Annotated[

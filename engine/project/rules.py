@@ -131,7 +131,7 @@ class Rule:
 
     @property
     def memory_names(self) -> tuple[str, ...]:
-        """The names under which the state remembers its settled steps: its own, former ones, and in shadow the shadow's.
+        """The names under which the state remembers its steps: its own, former ones, and in shadow the shadow's.
 
         What a rule settles in shadow is kept apart, so that promotion forgets it.
         """

@@ -51,7 +51,7 @@ class _AsWritten(GenerateJsonSchema):
         described = super().function_wrap_schema(schema)
         return {"oneOf": [{"type": "string"}, described]} if schema["function"]["function"] is read_exit else described
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - the key says it already
+    def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
 

@@ -121,7 +121,7 @@ def read_time(value: object) -> time:
 
 
 def read_zone(text: str) -> str:
-    """A time zone by its place name, such as Europe/London."""
+    """A time zone by its place name, such as Europe/London, or UTC. Abbreviations are not read: they are ambiguous."""
     if text in _zones():
         return text
     suggestion = did_you_mean(text, _zones())
@@ -130,7 +130,7 @@ def read_zone(text: str) -> str:
 
 @cache  # listing them walks some 600 files
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones()) - {"Factory", "localtime"}
+    return frozenset(zone for zone in available_timezones() if "/" in zone) | {"UTC"}
 
 
 def read_line(text: str) -> str:
@@ -148,7 +148,8 @@ def _shaped(what: str, pattern: str, expected: str, code: str = "HF132") -> Call
     def read(text: str) -> str:
         if shape.fullmatch(text) is None:
             bare = re.sub(r"[^a-z0-9/]+", "-", text.lower()).strip("-/")
-            guess = f'"{bare}"' if bare != text and len(bare) <= 80 and shape.fullmatch(bare) else None
+            astray = text.startswith("/") or ".." in text
+            guess = f'"{bare}"' if not astray and bare != text and shape.fullmatch(bare) else None
             raise Fault(code, f'"{text}" is not {what}', expected, guess)
         return text
 

@@ -13,6 +13,7 @@ from engine.errors import Problem, SetupError, did_you_mean
 from engine.project.faults import Fault
 from engine.project.nodes import Node, Place, placed, position
 
+MANY_KEYS = 12  # with more, the one that is meant says more than all of them
 Model = TypeVar("Model", bound=BaseModel)
 
 _KINDS = {
@@ -122,7 +123,7 @@ def _reworded(kind: str, details: ErrorDetails, node: Node) -> Fault:
         key, words_ = _BOUNDS[kind]
         return Fault("HF129", f"{found} is out of range", f"expected {words_} {context[key]}")
     if kind in {"too_short", "string_too_short"}:
-        return Fault("HF130", f"{found} is too short", f"expected at least {context.get('min_length')}")
+        return Fault("HF130", f"{found} without entries", f"expected at least {context.get('min_length')}")
     if kind in {"too_long", "string_too_long"}:
         return Fault("HF129", "too long", f"expected at most {context.get('max_length')}")
     return Fault("HF122", found, str(details["msg"])[:1].lower() + str(details["msg"])[1:])
@@ -146,7 +147,9 @@ def listing(lead: str, words: Iterable[str]) -> str:
 
 def _unknown_key(key: str, model: type[BaseModel] | None) -> Fault:
     known = [field.alias or name for name, field in model.model_fields.items()] if model else []
-    return Fault("HF120", f'unknown key "{key}"', listing("expected", known), did_you_mean(key, known))
+    suggestion = did_you_mean(key, known)
+    expected = "" if suggestion and len(known) > MANY_KEYS else listing("expected", known)
+    return Fault("HF120", f'unknown key "{key}"', expected, suggestion)
 
 
 def _model_at(model: type[BaseModel] | None, location: Sequence[int | str]) -> type[BaseModel] | None:

@@ -31,6 +31,8 @@ __all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "Node", "Placed", "load_documents", "v
 MAX_CHARACTERS = 1_000_000
 MAX_DEPTH = 20
 
+_Loader = yaml.SafeLoader | yaml.CSafeLoader
+_FAST: type[_Loader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # five times the speed, where libyaml is there
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|\ufeff")
 _NOTHING = {"", "~", "null", "Null", "NULL"}
 
@@ -56,22 +58,38 @@ class _Reader:
         self.events: Iterator[Event] = iter(())
 
     def documents(self) -> list[Node]:
-        found: list[Node] = []
         try:
             self._refuse_unreadable()
-            self.events = iter(yaml.parse(self.text, Loader=yaml.SafeLoader))
-            for event in self.events:
-                if isinstance(event, DocumentStartEvent):
-                    if event.version or event.tags:
-                        self._refuse_directive(_at(event))
-                    found.append(self._node(next(self.events), 1))
-        except yaml.MarkedYAMLError as error:
-            self._note_syntax(error)
+            found = self._parsed()
         except _Stop:
-            pass
+            found = []
         if self.problems:
             raise SetupError(self.problems)
         return [node for node in found if node.value is not None]
+
+    def _parsed(self) -> list[Node]:
+        """The documents. Only the parser written in Python words its errors well, so a faulty file is read again."""
+        try:
+            return self._built(_FAST)
+        except (yaml.MarkedYAMLError, ValueError, OverflowError):
+            self.problems.clear()
+        try:
+            return self._built(yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            self._note_syntax(error)
+        except (ValueError, OverflowError):  # chr() of the number behind \U
+            self._note(None, "HF103", "a \\U escape beyond the last character", "remove it")
+        raise _Stop
+
+    def _built(self, loader: type[_Loader]) -> list[Node]:
+        self.events = iter(yaml.parse(self.text, Loader=loader))
+        found = []
+        for event in self.events:
+            if isinstance(event, DocumentStartEvent):
+                if event.version or event.tags:
+                    self._refuse_directive(_at(event))
+                found.append(self._node(next(self.events), 1))
+        return found
 
     def _note(self, at: Place | None, code: str, found: str, expected: str, suggestion: str | None = None) -> None:
         line, column = (at[0] + self.shift, at[1] + 1) if at else (None, None)
@@ -136,8 +154,11 @@ class _Reader:
 
     def _scalar(self, event: ScalarEvent, at: Place) -> Node:
         node = self._new(event.value, at)
+        strange = _CONTROL.search(event.value) if event.style == '"' else None
+        if strange:
+            self._note(at, "HF103", f"an escape for U+{ord(strange[0]):04X}", "this character cannot stand in a text")
         start, end = event.start_mark, event.end_mark
-        if event.style is None and event.value in _NOTHING:
+        if not event.style and event.value in _NOTHING:
             node.value = None
         elif start and end and (event.style or start.line != end.line):
             node.raw = self.text[start.index : end.index]

@@ -6,6 +6,7 @@ Words = tuple[str, str, str, str | None]
 """Code, what was found, what was expected, suggestion."""
 
 _PHRASES = (
+    ("expected the node content", "nothing where a value belongs", "expected a value, or a closing bracket above"),
     ("found unexpected end of stream", "a quote that is never closed", "close it, or double it inside the text"),
     ("could not find expected ':'", "a line without a colon", 'expected "key: value"'),
     ("expected ',' or ']'", "a list in brackets that is never closed", 'expected "]" at its end and "," between items'),
@@ -27,7 +28,7 @@ _PHRASES = (
     ("mapping values are not allowed", "a line indented deeper than its siblings", "line it up with them"),
 )
 
-_OPENINGS = ("a quoted scalar", "a flow sequence", "a flow mapping", "an alias", "an anchor")
+_OPENINGS = ("a quoted scalar", "a flow sequence", "a flow mapping", "an alias", "an anchor", "a simple key")
 
 
 def opens_here(context: str, problem: str) -> bool:
