@@ -1,0 +1,91 @@
+"""Delivery of one project: its channels opened, its mails rendered as they were when planned, its rules asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from threading import Event
+
+from engine.api import Project
+from engine.channels import CHANNELS
+from engine.clock import utc_now
+from engine.delivery import DeliveryOptions, DeliveryReport, OpenChannel, Parts, Progress, deliver
+from engine.messages import Renderer, Sender, Templates, Workspace
+from engine.project.settings_values import QuietHours
+from engine.recheck import still_true
+from engine.store import OutboxMessage, Store
+
+
+def send_due(
+    project: Project,
+    store: Store,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    planned_at: datetime | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    stop: Event | None = None,
+) -> DeliveryReport:
+    """Send what the outbox holds and is due by `clock` (naive UTC).
+
+    `planned_at`: the instant whose facts have just been planned with; the look at the tables before sending is spared
+    while it is fresh. Raises as `deliver` does.
+    """
+    parts = Parts(
+        channels=_channels(project),
+        render=renderer(project, store).render,
+        still_true=still_true(project, store, planned_at),
+        quiet_hours=_quiet_hours(project),
+        clock=clock,
+    )
+    return deliver(store, parts, _options(project), on_progress=on_progress, stop=stop)
+
+
+def renderer(project: Project, store: Store) -> Renderer:
+    """Renders each message with the templates of the snapshot it was planned with."""
+
+    def templates_of(sha: str) -> Templates:
+        if sha == project.snapshot_sha:
+            return project.templates
+        return project.at_snapshot(store.snapshots.load(sha)).templates
+
+    settings = project.settings
+    own = settings.workspace
+    workspace = Workspace(
+        own.name, own.locale, own.currency, own.timezone, own.postal_address or "", own.public_url or ""
+    )
+    senders = {class_: Sender.of(sender.from_, sender.reply_to) for class_, sender in settings.sender.items()}
+    return Renderer(templates_of, workspace, senders, [settings.signing_secret(live=project.live)])
+
+
+def _channels(project: Project) -> dict[str, OpenChannel]:
+    settings = project.settings
+    opened = {}
+    for name, kind in settings.uses.items():
+        channel = CHANNELS[kind]
+        session = partial(channel.open, settings.channels[name], project.root, settings.delivery.timeout_s)
+        opened[name] = OpenChannel(session, channel.live)
+    return opened
+
+
+def _quiet_hours(project: Project) -> Callable[[OutboxMessage], QuietHours | None]:
+    """A rule's own hours; else the workspace's, which hold for marketing."""
+    rules = {name: rule for rule in project.rules for name in (rule.id, *rule.was)}
+
+    def hours(message: OutboxMessage) -> QuietHours | None:
+        rule = rules.get(message.rule)
+        if rule is None or rule.quiet_hours is None:
+            return project.settings.quiet_hours if message.class_ == "marketing" else None
+        return None if rule.quiet_hours == "off" else rule.quiet_hours
+
+    return hours
+
+
+def _options(project: Project) -> DeliveryOptions:
+    delivery = project.settings.delivery
+    return DeliveryOptions(
+        concurrency=delivery.concurrency,
+        rate_per_s=delivery.rate_per_s,
+        timeout_s=delivery.timeout_s,
+        recheck_after_s=delivery.recheck_after.elapsed.total_seconds(),
+    )
