@@ -1,0 +1,194 @@
+"""One run a day, and never a second message about the same thing."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from run_company import QUIET, Company
+
+from engine.errors import UnavailableError
+from engine.run import daily_run
+
+DUE = date(2026, 5, 2)  # Ann's silence is 30 days old at 10:00 UTC on 1 May, after that day's 09:00 in London
+
+
+def test_first_day_of_a_silence_sends_the_first_step(company: Company) -> None:
+    assert company.run(DUE - timedelta(days=1)).written.messages == 0  # two hours short of thirty days
+    assert company.run(DUE).written.messages == 1
+    assert company.messages() == [("ann", "quiet", "first")]
+
+
+def test_second_run_on_the_same_day_sends_nothing(company: Company) -> None:
+    company.run(DUE)
+    report = company.run(DUE)
+    assert not report.fresh
+    assert company.messages() == [("ann", "quiet", "first")]
+
+
+def test_planning_the_date_again_sends_nothing_new(company: Company) -> None:
+    company.run(DUE)
+    report = company.run(DUE, again=True)
+    assert report.fresh
+    assert report.run.n == 2
+    assert report.written.messages == 0
+    assert not report.written.conflicts
+    assert company.messages() == [("ann", "quiet", "first")]
+
+
+def test_daily_runs_climb_the_ladder_once(company: Company) -> None:
+    company.run_days(DUE, 28)
+    assert company.messages() == [("ann", "quiet", "first"), ("ann", "quiet", "second"), ("bob", "quiet", "first")]
+
+
+def test_a_clock_moved_back_sends_nothing_again(company: Company) -> None:
+    company.run_days(DUE, 20)
+    before = company.messages()
+    company.run_days(DUE - timedelta(days=5), 5)
+    assert company.messages() == before
+
+
+def test_a_date_without_a_run_is_made_up_for_once(company: Company) -> None:
+    company.run(DUE - timedelta(days=3))
+    company.run(DUE + timedelta(days=2))
+    company.run(DUE + timedelta(days=3))
+    assert company.messages() == [("ann", "quiet", "first")]
+
+
+@pytest.mark.parametrize("shift", [timedelta(seconds=1), timedelta(seconds=-1), timedelta(hours=1), timedelta(hours=-11)])
+def test_history_imported_again_with_shifted_times_sends_nothing(company: Company, shift: timedelta) -> None:
+    company.run_days(DUE, 6)
+    company.events = [(customer, name, at + shift) for customer, name, at in company.events]
+    company.run_days(DUE + timedelta(days=6), 5)
+    assert company.messages() == [("ann", "quiet", "first")]
+
+
+def test_purged_history_sends_nothing(company: Company) -> None:
+    company.rules = {
+        "unused.yaml": "rule: unused\nstatus: active\ntrigger:\n"
+        "  unused_feature: {feature: export, for: 30 days}\nsteps:\n  - send: first\n"
+    }
+    company.customers = [row | {"signed_up_at": "2025-01-01"} for row in company.customers]
+    company.event("ann", "export", datetime(2026, 1, 20, 9))
+    company.event("bob", "export", datetime(2026, 4, 25, 9))
+    company.run_days(DUE, 2)
+    company.events = [event for event in company.events if event[2] > datetime(2026, 2, 15)]
+    company.run_days(DUE + timedelta(days=2), 3)
+    assert company.messages() == [("ann", "unused", "first")]
+
+
+def test_an_edited_rule_sends_no_second_copy(company: Company) -> None:
+    company.run(DUE)
+    company.rules["quiet.yaml"] = QUIET.replace("for: 30 days", "for: 28 days") + "description: Edited.\n"
+    company.run(DUE, again=True)
+    company.run_days(DUE + timedelta(days=1), 3)
+    assert [message for message in company.messages() if message[0] == "ann"] == [("ann", "quiet", "first")]
+
+
+def test_a_step_inserted_before_a_sent_one_is_never_sent(company: Company) -> None:
+    company.run_days(DUE, 16)
+    inserted = "  - after: 7 days\n    send: third\n  - after: 14 days"
+    company.rules["quiet.yaml"] = QUIET.replace("  - after: 14 days", inserted)
+    company.run_days(DUE + timedelta(days=16), 3)
+    assert [step for customer, _, step in company.messages() if customer == "ann"] == ["first", "second"]
+
+
+def test_a_step_on_another_channel_is_the_same_step(company: Company) -> None:
+    company.run(DUE)
+    company.config += "channels:\n  email: {use: outbox_dir, path: outbox}\n  post: {use: outbox_dir, path: post}\n"
+    company.rules["quiet.yaml"] = QUIET.replace("  - send: first", "  - send: first\n    channel: post")
+    company.run_days(DUE + timedelta(days=1), 3)
+    assert [message for message in company.messages() if message[0] == "ann"] == [("ann", "quiet", "first")]
+
+
+def test_a_renamed_rule_keeps_its_history(company: Company) -> None:
+    company.run(DUE)
+    company.rules["quiet.yaml"] = QUIET.replace("rule: quiet", "rule: silent\nwas: [quiet]")
+    company.run_days(DUE + timedelta(days=1), 3)
+    assert [message for message in company.messages() if message[0] == "ann"] == [("ann", "quiet", "first")]
+
+
+def test_a_silence_answered_and_begun_anew_is_another_ladder(company: Company) -> None:
+    company.run_days(DUE, 2)
+    company.event("ann", "login", datetime(2026, 5, 5, 10))
+    company.run_days(date(2026, 6, 3), 4)
+    assert [message for message in company.messages() if message[0] == "ann"] == [("ann", "quiet", "first")] * 2
+
+
+def test_the_same_date_planned_anew_withdraws_what_no_longer_holds(company: Company) -> None:
+    company.run(DUE)
+    company.event("ann", "login", datetime(2026, 5, 1, 20))
+    report = company.run(DUE, again=True)
+    assert report.written.withdrawn == 1
+    assert company.messages() == []
+
+
+def test_two_runs_at_once_plan_once(company: Company) -> None:
+    project = company.project()
+    with company.store.run_lock(), pytest.raises(UnavailableError):
+        other = project.open_store()
+        daily_run(project, other, "daily", DUE, project.instant(DUE), project.instant(DUE))
+    assert company.messages() == []
+
+
+def test_an_interrupted_run_goes_on_with_the_rules_it_began_with(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.recording._CHUNK_ROWS", 1)
+    for number in range(40):
+        company.customer(f"c{number:02d}")
+        company.event(f"c{number:02d}", "login", datetime(2026, 4, 1, 11))
+
+    def power_cut(done: int, of: int) -> None:
+        if done == of // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        company.run(DUE, on_chunk=power_cut)
+    half = company.messages()
+    assert 0 < len(half) < 41
+    company.rules["quiet.yaml"] = QUIET.replace("send: first", "send: third")
+    report = company.run(DUE)
+    assert report.fresh
+    assert {step for _, _, step in company.messages()} == {"first"}
+    assert len(company.messages()) == 41
+    assert not report.written.conflicts
+
+
+def test_a_held_rule_is_released_by_approval(company: Company) -> None:
+    company.config = company.config.replace("guard: off", "guard: {share: 20%, first_run: 1, growth: 3, floor: 1}")
+    for number in range(5):
+        company.customer(f"c{number}")
+        company.event(f"c{number}", "login", datetime(2026, 4, 1, 11))
+    held = company.run(DUE)
+    assert company.outcomes(held)["held", "held_for_review"] == 6
+    assert company.messages() == []
+    company.store.switches.approve(held.run.id, "quiet", datetime(2026, 5, 2, 10))
+    released = company.run(DUE, again=True)
+    assert company.outcomes(released)["send", "due"] == 6
+    assert len(company.messages()) == 6
+
+
+def test_a_shadow_rule_writes_to_nobody_and_is_forgotten_when_promoted(company: Company) -> None:
+    company.rules["quiet.yaml"] = QUIET.replace("status: active", "status: shadow")
+    company.run_days(DUE, 2)
+    assert company.messages() == []
+    company.rules["quiet.yaml"] = QUIET
+    company.run(DUE + timedelta(days=2))
+    assert company.messages() == [("ann", "quiet", "first")]
+
+
+def test_pausing_a_rule_holds_it_and_lateness_waits(company: Company) -> None:
+    company.run(DUE - timedelta(days=4))
+    company.store.switches.pause("quiet", datetime(2026, 4, 30))
+    report = company.run_days(DUE, 10)[-1]
+    assert company.outcomes(report)[("held", "rule_paused")] >= 1
+    company.store.switches.resume("quiet")
+    company.run(DUE + timedelta(days=10))
+    assert company.messages()[0] == ("ann", "quiet", "first")
+
+
+def test_a_plan_writes_nothing(company: Company, tmp_path: Path) -> None:
+    plan = company.project().plan(DUE)
+    assert [row["customer_id"] for row in plan.rows() if row["outcome"] == "send"] == ["ann"]
+    plan.close()
+    assert not list(tmp_path.glob("*.db"))
