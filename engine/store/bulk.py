@@ -86,6 +86,14 @@ def _copy_and_select(connection: Connection, bulk: Bulk, rows: list[Row], consta
     return connection.exec_driver_sql(statement, dict(constants)).rowcount
 
 
+def each(connection: Connection, statement: str, rows: Iterable[Row]) -> None:
+    """Run a statement once per row; `?` stands for a value. The statement itself holds no `?` or `%`."""
+    given = [tuple(map(_text, row)) for row in rows] if _sqlite(connection) else list(rows)
+    if given:
+        marked = statement if _sqlite(connection) else statement.replace("?", "%s")
+        connection.connection.cursor().executemany(marked, given)
+
+
 def stage(connection: Connection, name: str, like: Table, columns: Sequence[str], rows: Iterable[Row]) -> int:
     """Put `rows` into a new temporary table `name`, its columns typed as in `like`; how many there were."""
     schema = "temp." if _sqlite(connection) else "pg_temp."

@@ -10,11 +10,11 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Text, bindparam, create_engine, event, func, type_coerce
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Text, create_engine, event, func, type_coerce
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
@@ -24,6 +24,7 @@ from engine.store.tables import UtcDateTime
 Kind = Literal["sqlite", "postgresql"]
 BUSY_TIMEOUT_S = 30.0  # a writer waits this long for another one; chunks take well under a second
 FETCH_ROWS = 10_000
+CACHE_KIB = 65_536  # SQLite's own 2 MB are too few for a large outbox, whose keys are scattered by nature
 INSTANT_FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 
 
@@ -117,18 +118,6 @@ class Database:
                 raise UnavailableError(f"the state database {self.name} cannot be used: {first}") from error
             raise
 
-    def clock(self, now: datetime) -> ColumnElement[datetime]:
-        """The instant leases are measured by: the server's own on PostgreSQL, where hosts may disagree, else `now`."""
-        if self.kind == "postgresql":
-            return func.timezone("UTC", func.clock_timestamp(), type_=UtcDateTime)
-        return bindparam(None, now, UtcDateTime)
-
-    def later(self, now: datetime, seconds: float) -> ColumnElement[datetime]:
-        """`clock(now)` plus some seconds."""
-        if self.kind == "postgresql":
-            return self.clock(now) + bindparam(None, timedelta(seconds=seconds))
-        return bindparam(None, now + timedelta(seconds=seconds), UtcDateTime)
-
     def as_text(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """A date or instant column as bulk rows carry it; other columns unchanged."""
         if not isinstance(column.type, UtcDateTime) and column.type.python_type is not date:
@@ -144,6 +133,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -123,6 +123,22 @@ def test_claims_by_four_threads_never_overlap(postgres_url: str) -> None:
         assert len(everything) == len(set(everything)) == 1200
 
 
+def test_a_worker_steps_around_rows_another_one_is_just_claiming(postgres_url: str) -> None:
+    with Store.open(postgres_url) as store:
+        plan(store, begin(store), *[f"c{n}" for n in range(10)])
+        claimed: list[int] = []
+        worker = threading.Thread(
+            target=lambda: claimed.extend(found.id for found in store.outbox.claim(NOW, 10, "me", 60)), daemon=True
+        )
+        with store._database.write() as connection:
+            taken = set(connection.exec_driver_sql("SELECT id FROM message ORDER BY id LIMIT 4 FOR UPDATE").scalars())
+            worker.start()
+            worker.join(timeout=10)
+            assert not worker.is_alive()
+        assert len(claimed) == 6
+        assert not taken & set(claimed)
+
+
 # ---- attempts ----
 
 
