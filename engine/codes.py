@@ -289,6 +289,35 @@ HF513 load Braces that would reach the customer
     Two opening braces as literal text look like a template that went wrong. Leave them out.
 HF514 data A value nobody provides
     The rule's trigger, its facts and the mapped tables have no such name, so the mail could never be filled in.
+
+# HF6xx Tables
+HF601 data A table that cannot be read
+    The file, table or query named under warehouse.tables does not open. The message carries what the source says;
+    `holdfast data check` tries all tables.
+HF602 data An unknown kind of warehouse
+    The beginning of warehouse.url names the engine the tables live in. The message lists those this version reads.
+HF603 data A renamed column that is not there
+    `columns` has our name on the left and the table's own on the right. The table has no column of that name.
+HF604 data A column every such table needs
+    Without this column the table says nothing. If it goes by another name, say so with `columns: {ours: theirs}`.
+HF605 data A table the rule needs
+    The rule's trigger reads a table that config.yaml does not map. Map it, or choose another trigger.
+HF606 data A column the rule needs
+    The rule's trigger reads a column its table does not have. If it goes by another name, rename it with `columns`.
+HF607 data A query that does not run
+    The file of a sql trigger holds one select statement in the warehouse's SQL, in which :as_of stands for the
+    instant of the run.
+HF608 data A query that lacks a column
+    The query of a sql trigger gives customer_id, occurrence and anchor; further columns become facts.
+HF609 data An event nobody has ever done
+    The events table holds no event of this name, so the rule finds everybody or nobody. Most often it is a spelling.
+
+# HF7xx State and delivery
+HF701 load Not an address for the state
+    state.url is sqlite:///file or postgresql://user@host/database. A password in it stands as ${VARIABLE}.
+HF702 load A lease that is too short
+    A message is leased to the process that sends it. A lease that ends while the provider may still answer would let a
+    second process send it again, so it must be longer than delivery.timeout.
 """
 
 _RANGES = {

@@ -50,7 +50,7 @@ class DeliveryOptions:
         if self.lease_s <= self.timeout_s + LEASE_MARGIN_S:
             found = f"a lease of {self.lease_s:g} s for calls that may take {self.timeout_s:g} s"
             expected = f"expected at least {LEASE_MARGIN_S:g} s more than delivery.timeout"
-            raise SetupError(Problem("config.yaml", None, None, "HF701", found, expected))
+            raise SetupError(Problem("config.yaml", None, None, "HF702", found, expected))
 
     @property
     def batch(self) -> int:

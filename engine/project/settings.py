@@ -44,6 +44,14 @@ def _read_table_name(name: str) -> str:
     return name
 
 
+def _read_sender_name(name: str) -> str:
+    if name not in {"marketing", "service"}:
+        expected = "expected marketing or service; legal mail comes from the service sender"
+        raise Fault("HF128", f'unknown word "{name}"', expected)
+    return name
+
+
+SenderName = Annotated[str, AfterValidator(_read_sender_name)]
 TableName = Annotated[str, AfterValidator(_read_table_name)]
 MaxAge = Annotated[Window | None, BeforeValidator(read_off)]
 DEFAULT_MAX_AGE: Mapping[str, Duration | None] = {"events": Duration(48, "hours")}
@@ -172,7 +180,7 @@ class Settings(StrictModel):
     consent: Consent = Consent()
     channels: dict[str, Any] = Field(default_factory=dict)
     _uses: dict[str, str] = PrivateAttr(default_factory=dict)
-    sender: dict[Literal["marketing", "service"], Sender] = Field(default_factory=dict)
+    sender: dict[SenderName, Sender] = Field(default_factory=dict)
     delivery: Delivery = Delivery()
     retention: Retention = Retention()
 

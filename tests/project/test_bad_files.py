@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -72,8 +73,6 @@ def test_every_code_has_a_title_and_help_and_a_heading_on_the_page() -> None:
 
 
 def test_every_code_used_in_the_code_is_in_the_table() -> None:
-    import re
-
-    folder = Path(__file__).parents[2] / "engine" / "project"
+    folder = Path(__file__).parents[2] / "engine"
     used = {code for path in folder.rglob("*.py") for code in re.findall(r'"(HF\d{3})"', path.read_text())}
     assert used - CODES.keys() == set()

@@ -52,6 +52,14 @@ def test_a_table_age_of_off_lifts_only_that_table() -> None:
     assert settings_of(with_ages).warehouse.max_age == {"customers": Duration(2, "days")}
 
 
+def test_naming_one_table_age_keeps_the_default_of_events() -> None:
+    with_ages = CONFIG.replace("warehouse:\n", "warehouse:\n  max_age: {customers: 2 days}\n")
+    assert settings_of(with_ages).warehouse.max_age == {
+        "events": Duration(48, "hours"),
+        "customers": Duration(2, "days"),
+    }
+
+
 def test_naming_one_topic_replaces_the_topics_and_keeps_the_rest() -> None:
     caps = settings_of(CONFIG + "caps: {topics: {renewal: [3/2 weeks]}}\n").caps
     assert caps.all == (Cap(1, 1), Cap(2, 7), Cap(4, 30))
