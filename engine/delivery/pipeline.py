@@ -139,6 +139,8 @@ class _Delivery:
         starts = [Start(one.message.id, one.message.token) for one in begun]
         until_s = time.monotonic() + self.options.lease_s - self.options.timeout_s - LEASE_MARGIN_S
         recorded = self.store.outbox.record(self.unsaved, starts, self.owner, self.parts.clock(), self.options.lease_s)
+        if any(outcome.state == "planned" for outcome in self.unsaved):
+            self.admission.is_dry = False  # now, and not before it is stored, there is something to claim again
         self.unsaved = []
         for one in begun:
             attempt_id = recorded.attempts.get(one.message.id)
@@ -168,8 +170,6 @@ class _Delivery:
             self.report.note(message, state, answer.detail)
         if answer.result is Result.SANDBOXED:
             self.report.outcomes["sandboxed"] += 1
-        if state == "planned":
-            self.admission.is_dry = False
         return Outcome(
             message.id, message.token, attempt_id, str(answer.result), state, answer.provider_id, answer.detail,
             self.parts.clock() + timedelta(seconds=delay_s), counts,
