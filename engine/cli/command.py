@@ -27,7 +27,7 @@ class Format(StrEnum):
     JSON = "json"
 
 
-class WrongRequest(HoldfastError):
+class RequestError(HoldfastError):
     """The command was asked for something that is not there or makes no sense."""
 
     exit_code = WRONG
@@ -58,18 +58,15 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
     own = inspect.signature(function, eval_str=True)
     parameters = [
         inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
-        *(
-            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for parameter in list(own.parameters.values())[1:]
-        ),
+        *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in list(own.parameters.values())[1:]),
         inspect.Parameter("output_format", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=FormatOption),
         inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=DebugOption),
     ]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # what typer reads
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
     run.__annotations__ = {
         **get_type_hints(function, include_extras=True), **{one.name: one.annotation for one in parameters}
     }  # fmt: skip
-    del run.__wrapped__  # type: ignore[attr-defined] # or typer would look through to the function itself
+    del run.__wrapped__  # or typer would look through to the function itself
     return run
 
 

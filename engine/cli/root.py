@@ -55,11 +55,11 @@ class Commands(TyperGroup):
         super().__init__(**attributes)
         self.commands: dict[str, Any] = dict.fromkeys(_PLACES)
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the shape typer wants
+    def list_commands(self, ctx: Any) -> list[str]:
         """All names, in the order of the help."""
         return list(_PLACES)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - as above
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command, loaded now."""
         if cmd_name not in _PLACES:
             return None
@@ -69,7 +69,7 @@ class Commands(TyperGroup):
         loaded.name = cmd_name
         return loaded
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - as above
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """The overview: what a newcomer needs first."""
         formatter.write(help_text())
 
@@ -96,7 +96,7 @@ def help_text() -> str:
     for group, commands in COMMANDS.items():
         lines += ["", group, *(f"  {name:<{width}}{text}" for name, (_, text) in commands.items())]
     lines += [
-        "", "holdfast COMMAND --help tells more about one of them. -C DIR names the project folder (default: this one).",
+        "", "holdfast COMMAND --help tells more about a command. -C DIR: the project folder (default: this one).",
         "Exit codes: 0 done, 1 done but single items failed, 2 the input is wrong, 3 held for a person, 4 unavailable.",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"

@@ -1,0 +1,111 @@
+"""`check` and `schema`: mistakes found before anything runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from engine.api import Project
+from engine.cli.command import command, tell_problem
+from engine.cli.opening import open_project
+from engine.cli.screen import Screen
+from engine.cli.wording import number_of, problem_document
+from engine.clock import utc_now
+from engine.errors import Problem, SetupError, UnavailableError
+from engine.fit import fit_problems
+from engine.project.loading import vanished_rules
+from engine.project.schema import rule_schema
+from engine.triggers import triggers
+
+
+@command
+def check(
+    screen: Screen,
+    no_tables: Annotated[bool, typer.Option("--no-tables", help="do not look at the company's tables")] = False,
+) -> int | None:
+    """Find mistakes in settings, rules and mails, and whether they fit the tables. Nothing is sent or written.
+
+    JSON: `rules` (by status), `mails`, `tables_checked`, `warnings` (path, line, column, code, found, expected,
+    suggestion, severity). With errors instead: `error`, `exit_code`, `problems` of the same form.
+    """
+    with screen.meter() as meter:
+        meter.stage("reading rules and mails")
+        project = open_project(screen)
+        problems = [*project.loaded.warnings, *project.templates.warnings, *_vanished(project), *_secrets(project)]
+        seen = None
+        if not no_tables:
+            meter.stage("looking at the tables")
+            seen = _tables(project, problems)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise SetupError(problems)
+    _show(screen, project, problems, seen)
+    return None
+
+
+def _tables(project: Project, problems: list[Problem]) -> str | None:
+    """Add what the tables tell; None when they were looked at, or why they could not be."""
+    try:
+        problems += fit_problems(project, utc_now())
+    except UnavailableError as error:
+        return str(error)
+    return None
+
+
+def _vanished(project: Project) -> list[Problem]:
+    """Rules that the last run knew and that are gone."""
+    store = project.find_store()
+    if store is None:
+        return []
+    with store:
+        sha = store.snapshots.latest_sha()
+        if sha is None or sha == project.snapshot_sha:
+            return []
+        try:
+            earlier = project.at_snapshot(store.snapshots.load(sha)).rules
+        except SetupError:  # an older version of Holdfast could read what this one cannot
+            return []
+    return vanished_rules(project.rules, [rule.id for rule in earlier])
+
+
+def _secrets(project: Project) -> list[Problem]:
+    """Secrets that real mail cannot do without and that are not set."""
+    found: list[Problem] = []
+    for secret in (project.settings.workspace.secret, project.settings.holdout.salt) if project.live else ():
+        try:
+            secret.reveal()
+        except SetupError as error:
+            found += error.problems
+    return found
+
+
+def _show(screen: Screen, project: Project, warnings: list[Problem], unseen: str | None) -> None:
+    by_status: dict[str, int] = {}
+    for rule in project.rules:
+        by_status[rule.status] = by_status.get(rule.status, 0) + 1
+    ordered = sorted(set(warnings), key=lambda problem: problem.order)
+    mails = len(project.templates.mails)
+    screen.emit({
+        "rules": by_status, "mails": mails, "tables_checked": unseen is None,
+        "warnings": [problem_document(problem) for problem in ordered],
+    })  # fmt: skip
+    if not screen.as_json:
+        for problem in ordered:
+            tell_problem(screen, problem)
+    statuses = ", ".join(f"{number} {status}" for status, number in sorted(by_status.items()))
+    tables = len(project.settings.warehouse.tables)
+    parts = f"{number_of(len(project.rules), 'rule')} ({statuses or 'none'}), {number_of(mails, 'mail')}, "
+    looked = f"{number_of(tables, 'table')}"
+    screen.say((project.settings.workspace.name, "bold"), ": ", parts + looked)
+    if unseen is not None:
+        screen.say(("The tables could not be read, so columns were not checked: ", "yellow"), unseen)
+    verdict = "no mistakes" + (f", {number_of(len(ordered), 'warning')}" if ordered else "")
+    screen.say(("✓ ", "green"), verdict)
+
+
+@command
+def schema(screen: Screen) -> None:
+    """Print the JSON Schema (2020-12) of a rule. Editors complete and check with it."""
+    screen.raw(json.dumps(rule_schema(triggers()), indent=2, ensure_ascii=False) + "\n")

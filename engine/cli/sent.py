@@ -1,0 +1,103 @@
+"""A delivery in words: what left, what was stopped at the last moment, what waits for its hour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+from threading import Event, current_thread, main_thread
+
+from engine.api import Project
+from engine.cli.command import DONE, SOME_FAILED, UNAVAILABLE
+from engine.cli.screen import Meter, Part, Screen
+from engine.cli.wording import moment_text, number_of
+from engine.clock import utc_now
+from engine.delivery import DeliveryReport, Progress, stop_on_signals
+from engine.sending import send_due
+from engine.store import Store
+
+_GATE_WORDS = {
+    "no_longer_true": "no longer true at the moment of sending",
+    "expired": "too late to be of use",
+    "unsubscribed": "unsubscribed meanwhile",
+}
+
+
+def deliver_with_progress(
+    screen: Screen,
+    project: Project,
+    store: Store,
+    clock: Callable[[], datetime] = utc_now,
+    planned_at: datetime | None = None,
+) -> DeliveryReport:
+    """Send what is due; Ctrl-C ends it politely, with the calls under way let finish."""
+    with screen.meter() as meter, _stop() as stop:
+        meter.stage("looking what is due")
+        return send_due(project, store, clock=clock, planned_at=planned_at, on_progress=_follow(meter), stop=stop)
+
+
+def _stop() -> AbstractContextManager[Event]:
+    return stop_on_signals() if current_thread() is main_thread() else nullcontext(Event())
+
+
+def _follow(meter: Meter) -> Callable[[Progress], None]:
+    def tell(now: Progress) -> None:
+        words = f"sending: {now.per_s:,.0f} a second"
+        meter.part(words + (f", {now.failed:,} failed" if now.failed else ""), now.sent, now.sent + now.waiting)
+
+    return tell
+
+
+def delivery_document(report: DeliveryReport) -> dict[str, object]:
+    """sent, failed, stopped (reason to count), waiting, next_due_at, failures, down (channel to why), interrupted."""
+    return {
+        "sent": report.sent, "failed": report.failed, "stopped": dict(report.stopped), "waiting": report.waiting,
+        "next_due_at": report.next_due_at, "failures": [vars(failure) for failure in report.failures],
+        "down": report.down, "interrupted": report.interrupted,
+    }  # fmt: skip
+
+
+def show_delivery(screen: Screen, project: Project, report: DeliveryReport) -> None:
+    """What became of the mails."""
+    parts: list[Part] = [(number_of(report.sent, "mail") + " sent", "bold green" if report.sent else "bold")]
+    if report.sent:
+        parts.append(f" to {', '.join(_places(project))}")
+    for reason, number in report.stopped.most_common():
+        parts.append(f"; {number:,} stopped: {_GATE_WORDS.get(reason, reason)}")
+    if report.outcomes["retry_wait"]:
+        parts.append(f"; {report.outcomes['retry_wait']:,} to be tried again")
+    if report.failed:
+        parts.append((f"; {report.failed:,} failed", "bold red"))
+    screen.say(*parts)
+    if report.next_due_at:
+        screen.say(f"The next mail is due {moment_text(report.next_due_at, project.settings.workspace.timezone)}.")
+    _show_failures(screen, report)
+
+
+def _show_failures(screen: Screen, report: DeliveryReport) -> None:
+    if report.failures:
+        screen.title("Failed")
+        screen.table(
+            ["message", "rule", "customer", "", "why"],
+            [(one.message_id, one.rule, one.customer_id, (one.outcome, "red"), one.reason) for one in report.failures],
+            indent=2,
+        )
+    for channel, why in report.down.items():
+        screen.say(("! ", "red"), f"channel {channel} was given up: {why}. What was planned stays planned.")
+    if report.interrupted:
+        screen.say(("! ", "yellow"), "stopped on request; `holdfast deliver` sends the rest")
+
+
+def _places(project: Project) -> list[str]:
+    return [
+        f"{project.root / model.path}/" if kind == "outbox_dir" else kind
+        for name, kind in project.settings.uses.items()
+        for model in [project.settings.channels[name]]
+    ]
+
+
+def delivery_code(report: DeliveryReport) -> int:
+    """The exit code a delivery deserves."""
+    if report.down:
+        return UNAVAILABLE
+    return SOME_FAILED if report.failed else DONE

@@ -1,0 +1,115 @@
+"""Do the rules and mails fit the company's tables? What can be known from the tables without deciding anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import get_args, get_type_hints
+
+from engine.api import Project
+from engine.errors import Problem, did_you_mean
+from engine.evaluation import Evaluation, queries_of
+from engine.pipeline import check_templates, values_of
+from engine.project.rules import EventCondition, Rule
+from engine.project.trigger_spec import ColumnType
+from engine.project.types import EventNames
+from engine.store import Store
+from engine.triggers.base import EventName
+from engine.warehouse.guards import Doubt, doubts
+from engine.warehouse.staging import Issue, TableReport
+from engine.warehouse.warehouse import Warehouse
+
+
+def fit_problems(project: Project, as_of: datetime) -> list[Problem]:
+    """Tables, columns, types, names in mails and names of events that rules need, drafts included; in order of place.
+
+    A name of an event that nobody has ever done is a warning: it may be new, or misspelt. Raises SetupError or
+    UnavailableError when the tables cannot be opened.
+    """
+    evaluation = Evaluation(
+        project.settings, project.root, project.rules, as_of,
+        queries=queries_of(project.files), values=values_of(project.rules, project.templates),
+    )  # fmt: skip
+    try:
+        problems = [*evaluation.check(), *check_templates(evaluation, project.templates), *_unknown_events(evaluation)]
+    finally:
+        evaluation.close()
+    return sorted(set(problems), key=lambda problem: problem.order)
+
+
+def _unknown_events(evaluation: Evaluation) -> Iterator[Problem]:
+    known = evaluation.warehouse.events.names if "events" in evaluation.warehouse.shapes else set()
+    if not known:
+        return
+    for rule in evaluation.rules:
+        for name in sorted(event_names(rule) - known):
+            found = f'rule {rule.id}: nobody has ever done "{name}"'
+            expected = "the events table holds no event of that name"
+            yield Problem(
+                rule.path, rule.line, None, "HF609", found, expected, did_you_mean(name, known), severity="warning"
+            )
+
+
+def event_names(rule: Rule) -> set[str]:
+    """Folded names of the events a rule speaks of: in its trigger, its facts, its goal and its exit."""
+    names: set[str] = set()
+    hints = get_type_hints(type(rule.trigger.params), include_extras=True)
+    for field, hint in hints.items():
+        value = getattr(rule.trigger.params, field, None)
+        if hint == EventNames:
+            names.update(value or ())
+        elif value and (hint == EventName or EventName in get_args(hint)):
+            names.add(value)
+    for spec in rule.facts.values():
+        names.update(spec.event)
+    if rule.goal:
+        names.update(rule.goal.event)
+    if isinstance(rule.exit_when, EventCondition):
+        names.update(rule.exit_when.event)
+    return names
+
+
+@dataclass(frozen=True)
+class TableFinding:
+    """One mapped table: where it comes from, what reading all of it found, and its columns with their types."""
+
+    table: str
+    source: str
+    report: TableReport
+    columns: dict[str, ColumnType]
+
+
+def look_at_tables(project: Project, as_of: datetime, store: Store | None) -> tuple[list[TableFinding], list[Doubt]]:
+    """Read every mapped table whole, as a run at `as_of` would, and what the guards think of them."""
+    warehouse = Warehouse(project.settings, project.root, as_of)
+    try:
+        shapes = warehouse.shapes
+        warehouse.stage_customers(shapes["customers"].columns)
+        for table, shape in shapes.items():
+            if table not in {"customers", "events"}:
+                warehouse.stage_rows(table, shape.columns)
+        reports = {table: report for table in shapes if (report := warehouse.report(table))}
+        rows_before = store.runs.table_rows_of_last_run() if store else {}
+        findings = [
+            TableFinding(table, _source(project, table), reports[table], warehouse.columns(table)) for table in reports
+        ]
+        return findings, doubts(reports, rows_before, project.settings, as_of)
+    finally:
+        warehouse.close()
+        warehouse.db.close()
+
+
+def broken_values(project: Project, as_of: datetime, tables: list[str], limit: int) -> list[Issue]:
+    """Quarantined values of these tables, at most `limit` of each."""
+    warehouse = Warehouse(project.settings, project.root, as_of)
+    try:
+        return [issue for table in tables for issue in warehouse.issues(table, limit)]
+    finally:
+        warehouse.close()
+        warehouse.db.close()
+
+
+def _source(project: Project, table: str) -> str:
+    mapped = project.settings.warehouse.tables[table]
+    return mapped.path or mapped.table or "a query"
