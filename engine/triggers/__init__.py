@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import entry_points
 
 from engine.triggers.base import Condition, Found, Lookup, Needs, Trigger
@@ -24,6 +25,7 @@ BUILT_IN: tuple[type[Trigger], ...] = (
 __all__ = ["BUILT_IN", "Condition", "Found", "Lookup", "Needs", "Trigger", "triggers"]
 
 
+@cache
 def triggers() -> Mapping[str, Trigger]:
     """Every trigger by its name: ours, and those other packages offer."""
     found = [trigger() for trigger in BUILT_IN]
