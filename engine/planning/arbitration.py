@@ -15,95 +15,72 @@ rules are judged in their place and take none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.planning.marking import mark
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
 
     from engine.planning.options import PlanOptions
 
 _ONE_START = """
-SELECT o.*, CASE WHEN NOT o.climbing AND r.repeat_days IS NOT NULL AND row_number() OVER (
-           PARTITION BY o.rule_no, o.cust, o.climbing, r.repeat_days IS NULL ORDER BY o.anchor, o.occurrence) > 1
-       THEN 'repeat_too_soon' END::planning.reason AS reason, NULL AS detail
+INSERT INTO planning.refused
+SELECT o.cand, 'repeat_too_soon', NULL
 FROM planning.open o JOIN planning.rule r USING (rule_no)
+WHERE NOT o.climbing AND r.repeat_days IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY o.rule_no, o.cust ORDER BY o.anchor, o.occurrence) > 1
 """
 
+# `limited` = some cap can stop the row. `topic_no` is the first cap of the row's topic, NULL without one.
 _CONTENDER = """
 CREATE TABLE planning.contender AS
-SELECT o.cand, o.rule_no, p.addr, o.local_date, r.topic, r.uncapped, r.shadow, x.addr IS NOT NULL AS sparing,
-       (NOT r.uncapped AND EXISTS (FROM planning.cap WHERE topic IS NULL))
-       OR r.topic IN (SELECT topic FROM planning.cap WHERE topic IS NOT NULL) AS limited
+SELECT o.cand, o.rule_no, p.addr, o.local_date, k.topic_no, r.uncapped, r.shadow, x.addr IS NOT NULL AS sparing,
+       k.topic_no IS NOT NULL OR (NOT r.uncapped AND EXISTS (FROM planning.cap WHERE topic IS NULL)) AS limited
 FROM planning.open o
+ANTI JOIN planning.refused f USING (cand)
 JOIN planning.rule r USING (rule_no)
 JOIN planning.step t USING (rule_no, step_no)
 JOIN person p ON p.cust = o.cust
-LEFT JOIN (SELECT DISTINCT addr, topic FROM suppression WHERE kind = 'less_often' AND topic IS NULL) x
-       ON x.addr = p.addr
+LEFT JOIN (SELECT topic, min(cap_no) AS topic_no FROM planning.cap GROUP BY topic) k ON k.topic = r.topic
+LEFT JOIN (SELECT DISTINCT addr FROM suppression WHERE kind = 'less_often' AND topic IS NULL) x ON x.addr = p.addr
 WHERE t.reaches
 """
 
 # Places taken: earlier exposures have no `place`, messages of this run have theirs in the contest.
 _USED = """
 CREATE TABLE planning.used AS
-SELECT e.addr, e.topic, e.local_date, NULL::BIGINT AS place, NULL::USMALLINT AS rule_no
-FROM exposure e SEMI JOIN planning.contender c ON c.addr = e.addr AND c.limited
+SELECT e.addr, k.topic_no, e.local_date, NULL::BIGINT AS place, NULL::USMALLINT AS rule_no
+FROM exposure e
+SEMI JOIN planning.contender c ON c.addr = e.addr AND c.limited
+LEFT JOIN (SELECT topic, min(cap_no) AS topic_no FROM planning.cap GROUP BY topic) k ON k.topic = e.topic
 WHERE e.counts
 """
 
-# The fullest window that holds a date ends on that date or on a later taken one; `later` runs over those ends.
-_FULL = """
-CREATE OR REPLACE TABLE planning.full AS
-WITH facing AS (
-    SELECT c.cand, c.addr, c.local_date, k.cap_no, k.topic, k.window_days,
-           CASE WHEN c.sparing THEN greatest(k.n // 2, 1) ELSE k.n END AS n
-    FROM (FROM {rows} c SEMI JOIN planning.used u ON u.addr = c.addr WHERE c.limited) c
-    JOIN planning.cap k ON k.topic = c.topic OR (k.topic IS NULL AND NOT c.uncapped)
-), windows AS (
-    SELECT f.cand, f.cap_no, f.n, f.window_days, min(u.place) AS place, arg_min(u.rule_no, u.place) AS rule_no
-    FROM facing f
-    JOIN range(0, {ends}) e(later) ON e.later < f.window_days
-    JOIN planning.used u ON u.addr = f.addr AND (f.topic IS NULL OR u.topic = f.topic)
-     AND u.local_date <= f.local_date + e.later::INTEGER
-     AND u.local_date > f.local_date + e.later::INTEGER - f.window_days
-    GROUP BY f.cand, f.cap_no, f.n, f.window_days, e.later
-    HAVING count(*) >= f.n
-)
-SELECT cand, arg_min(n || '/' || window_days || CASE window_days WHEN 1 THEN ' day' ELSE ' days' END, cap_no) AS cap,
-       arg_min(rule_no, place) AS rule_no
-FROM windows GROUP BY cand
-"""
-
-_CAPPED = """
-SELECT o.*, CASE WHEN f.cand IS NOT NULL THEN 'cap' END::planning.reason AS reason, f.cap AS detail
-FROM planning.open o LEFT JOIN planning.full f USING (cand)
-"""
-
 _DAILY = """
+INSERT INTO planning.refused
 WITH sent_already AS (
     SELECT r.rule_no, e.local_date, count(*) AS sends
     FROM exposure e JOIN planning.rule r ON r.rule_id = e.rule_id
     WHERE e.counts AND r.daily_limit IS NOT NULL
     GROUP BY r.rule_no, e.local_date
-), over AS (
-    SELECT o.cand
-    FROM planning.open o
-    JOIN planning.rule r USING (rule_no)
-    JOIN person p ON p.cust = o.cust
-    LEFT JOIN sent_already a ON a.rule_no = o.rule_no AND a.local_date = o.local_date
-    WHERE r.daily_limit IS NOT NULL
-    QUALIFY coalesce(a.sends, 0) + row_number() OVER (
-        PARTITION BY o.rule_no, o.local_date ORDER BY o.anchor DESC, p.customer_id, o.occurrence) > r.daily_limit
 )
-SELECT o.*, CASE WHEN v.cand IS NOT NULL THEN 'daily_limit' END::planning.reason AS reason, NULL AS detail
-FROM planning.open o LEFT JOIN over v USING (cand)
+SELECT o.cand, 'daily_limit', NULL
+FROM planning.open o
+ANTI JOIN planning.refused f USING (cand)
+JOIN planning.rule r USING (rule_no)
+JOIN person p ON p.cust = o.cust
+LEFT JOIN sent_already a ON a.rule_no = o.rule_no AND a.local_date = o.local_date
+WHERE r.daily_limit IS NOT NULL
+QUALIFY coalesce(a.sends, 0) + row_number() OVER (
+    PARTITION BY o.rule_no, o.local_date ORDER BY o.anchor DESC, p.customer_id, o.occurrence) > r.daily_limit
 """
 
 _CONTEST = """
 CREATE TABLE planning.contest AS
-WITH standing AS (FROM planning.contender c SEMI JOIN planning.open o USING (cand))
+WITH standing AS (FROM planning.contender c ANTI JOIN planning.refused f USING (cand))
 SELECT c.*, row_number() OVER (
            PARTITION BY c.addr
            ORDER BY c.uncapped DESC, r.priority DESC, o.anchor, r.name_rank, p.customer_id, o.occurrence) AS place
@@ -121,53 +98,91 @@ JOIN (SELECT addr, min(place) FILTER (NOT shadow) AS best FROM planning.contest 
 WHERE c.place <= b.best OR b.best IS NULL
 """
 
-_OUTRANKED = """
-SELECT o.*, CASE WHEN x.cand IS NOT NULL THEN 'outranked' END::planning.reason AS reason, r.rule_id AS detail
-FROM planning.open o
-LEFT JOIN planning.outranked x USING (cand)
-LEFT JOIN planning.rule r ON r.rule_no = x.rule_no
+_JUDGED = """
+SELECT o.*, f.reason, f.detail FROM planning.open o LEFT JOIN planning.refused f USING (cand)
 """
+
+
+class _Cap(NamedTuple):
+    topic_no: int | None
+    n: int
+    window_days: int
 
 
 def arbitrate(db: duckdb.DuckDBPyConnection, _options: PlanOptions) -> None:
     """Decide which open rows fit under the caps; the same whatever the order of rows and tables."""
-    mark(db, _ONE_START)
-    db.execute(_CONTENDER)
-    db.execute(_USED)
-    _find_full(db, "planning.contender")
-    mark(db, _CAPPED)
-    mark(db, _DAILY)
-    _contest(db)
-    mark(db, _OUTRANKED)
-    for table in ("contender", "used", "full", "contest", "outranked"):
+    caps = [_Cap(*row) for row in db.execute("""
+        SELECT CASE WHEN topic IS NOT NULL THEN min(cap_no) OVER (PARTITION BY topic) END, n, window_days
+        FROM planning.cap ORDER BY cap_no""").fetchall()]  # fmt: skip
+    db.execute("CREATE TABLE planning.refused (cand BIGINT, reason planning.reason, detail VARCHAR)")
+    for statement in (_ONE_START, _CONTENDER, _USED):
+        db.execute(statement)
+    _find_full(db, caps, "planning.contender")
+    db.execute("INSERT INTO planning.refused SELECT cand, 'cap', cap FROM planning.full")
+    db.execute(_DAILY)
+    _contest(db, caps)
+    mark(db, _JUDGED)
+    for table in ("contender", "used", "full", "contest", "refused"):
         db.execute(f"DROP TABLE planning.{table}")
 
 
-def _find_full(db: duckdb.DuckDBPyConnection, rows: str) -> None:
-    """Fill `planning.full` with the `rows` that would overfill a window, given the places used so far."""
+def _find_full(db: duckdb.DuckDBPyConnection, caps: Sequence[_Cap], rows: str) -> None:
+    """Fill `planning.full` with the `rows` that would overfill a window, given the places used so far.
+
+    `cap` names the shortest full window, `rule_no` the best placed message of this run in any full one. The fullest
+    window that holds a date ends on that date or on a later used one, so only those ends are tried.
+    """
     ends = db.execute(f"""
         SELECT coalesce(greatest((SELECT max(local_date) FROM planning.used)
                                - (SELECT min(local_date) FROM {rows}), 0), 0) + 1""").fetchall()[0][0]
-    db.execute(_FULL.format(rows=rows, ends=ends))
+    windows = [_window(cap, later) for cap in caps for later in range(min(ends, cap.window_days))]
+    named = " ".join(f"WHEN {full} THEN {name}" for _, full, name in windows)
+    places = ", ".join(f"CASE WHEN {full} THEN min(u.place) FILTER ({inside}) END" for inside, full, _ in windows)
+    db.execute(f"""
+        CREATE OR REPLACE TABLE planning.full AS
+        WITH facing AS (
+            SELECT c.cand, any_value(c.addr) AS addr, CASE {named or "WHEN false THEN ''"} END AS cap,
+                   least({places or "NULL::BIGINT"}, NULL) AS place
+            FROM {rows} c JOIN planning.used u ON u.addr = c.addr
+            WHERE c.limited
+            GROUP BY c.cand, c.topic_no, c.uncapped, c.sparing
+        )
+        SELECT f.cand, f.cap, u.rule_no
+        FROM facing f LEFT JOIN planning.used u ON u.addr = f.addr AND u.place = f.place
+        WHERE f.cap IS NOT NULL""")
 
 
-def _contest(db: duckdb.DuckDBPyConnection) -> None:
-    """Fill `planning.outranked`. Places are given in rounds, the best row of every address at a time.
+def _window(cap: _Cap, later: int) -> tuple[str, str, str]:
+    """SQL for one window: which used places lie inside, whether it is full for a row, and the cap's name."""
+    inside = f"""u.local_date <= c.local_date + {later} AND u.local_date > c.local_date + {later - cap.window_days}"""
+    applies = "NOT c.uncapped"
+    if cap.topic_no is not None:
+        inside += f" AND u.topic_no = {cap.topic_no}"
+        applies = f"c.topic_no = {cap.topic_no}"
+    sparing = max(cap.n // 2, 1)
+    unit = "day" if cap.window_days == 1 else "days"
+    full = f"({applies} AND count(*) FILTER ({inside}) >= CASE WHEN c.sparing THEN {sparing} ELSE {cap.n} END)"
+    name = f"CASE WHEN c.sparing THEN '{sparing}' ELSE '{cap.n}' END || '/{cap.window_days} {unit}'"
+    return inside, full, name
+
+
+def _contest(db: duckdb.DuckDBPyConnection, caps: Sequence[_Cap]) -> None:
+    """Refuse the outranked. Places are given in rounds, the best row of every address at a time.
 
     Places only fill up, so a row that would overfill a window is out for good, and an address takes no more rounds than
     its caps have places. Rows that no cap can stop are accepted at once: none can be refused, and they count first.
     """
     db.execute(_CONTEST)
-    db.execute("CREATE TABLE planning.outranked (cand BIGINT, rule_no USMALLINT)")
     accepted = "FROM planning.contest WHERE NOT limited"
     while db.execute("SELECT count(*) FROM planning.contest").fetchall()[0][0]:
         db.execute(f"CREATE OR REPLACE TABLE planning.accepted AS {accepted}")
         db.execute("""INSERT INTO planning.used
-                      SELECT addr, topic, local_date, place, rule_no FROM planning.accepted WHERE NOT shadow""")
+                      SELECT addr, topic_no, local_date, place, rule_no FROM planning.accepted WHERE NOT shadow""")
         db.execute("""CREATE OR REPLACE TABLE planning.contest AS
                       FROM planning.contest c ANTI JOIN planning.accepted a USING (cand)""")
-        _find_full(db, "planning.contest")
-        db.execute("INSERT INTO planning.outranked SELECT cand, rule_no FROM planning.full")
+        _find_full(db, caps, "planning.contest")
+        db.execute("""INSERT INTO planning.refused SELECT f.cand, 'outranked', r.rule_id
+                      FROM planning.full f JOIN planning.rule r USING (rule_no)""")
         db.execute("""CREATE OR REPLACE TABLE planning.contest AS
                       FROM planning.contest c ANTI JOIN planning.full f USING (cand)""")
         accepted = _BEST

@@ -189,8 +189,8 @@ LEFT JOIN seen e ON s.current AND NOT s.settled
 
 # A ladder that has ended or never began leaves its older steps alone, and a held rule does not move at all.
 _SUPERSEDED = """
-SELECT l.rule_no, l.cust, l.occurrence, l.anchor, g.step_no, g.due_date, 'superseded'::planning.reason AS reason,
-       NULL AS detail, NULL AS not_before, NULL AS expires_at, NULL AS local_date, NULL AS arm, NULL AS template,
+SELECT l.cand, l.rule_no, l.cust, l.occurrence, l.anchor, g.step_no, g.due_date,
+       'superseded'::planning.reason AS reason, NULL AS detail, NULL AS not_before, NULL AS expires_at, NULL AS local_date, NULL AS arm, NULL AS template,
        0 AS waited_s
 FROM planning.rung g
 JOIN planning.position p USING (cand)
@@ -203,7 +203,7 @@ WHERE (p.passed >> g.step_no) & 1 = 1 AND x.reason NOT IN ('existing', 'ended') 
 
 def climb(db: duckdb.DuckDBPyConnection, options: PlanOptions) -> None:
     """Decide who has nothing to get today because of the ladder itself."""
-    recognise(db, options)
+    recognise(db)
     moments = {"as_of": instant(options.as_of), "horizon": instant(options.horizon)}
     waiting = ", ".join(f"'{reason}'" for reason in WAITING)
     for statement in (_PAST, _RUNG, _POSITION, _STANDING, _DUE, _STOOD):

@@ -11,25 +11,47 @@ if TYPE_CHECKING:
 
 
 def mark(db: duckdb.DuckDBPyConnection, judged: str) -> None:
-    """Move rows to `decision`, or keep them in `planning.open`.
+    """Move rows to the decisions, or keep them in `planning.open`.
 
     `judged` is a SELECT of the columns `OPEN`, a `reason` (NULL = still open) and a `detail`. Every row it yields is
     kept exactly once, so a stage must yield each open row exactly once.
     """
-    db.execute(f"CREATE OR REPLACE TABLE planning.judged AS SELECT {OPEN}, reason, detail FROM ({judged})")
+    db.execute(f"CREATE TABLE planning.judging AS SELECT {OPEN}, reason, detail FROM ({judged})")
+    db.execute("DROP VIEW IF EXISTS planning.open; DROP TABLE IF EXISTS planning.judged")
+    db.execute("ALTER TABLE planning.judging RENAME TO judged")
+    db.execute(f"CREATE VIEW planning.open AS SELECT {OPEN} FROM planning.judged WHERE reason IS NULL")
     write(db, f"SELECT {OPEN}, reason, detail FROM planning.judged WHERE reason IS NOT NULL")
-    db.execute(f"CREATE OR REPLACE TABLE planning.open AS SELECT {OPEN} FROM planning.judged WHERE reason IS NULL")
-    db.execute("DROP TABLE planning.judged")
 
 
 def write(db: duckdb.DuckDBPyConnection, judged: str, outcome: str = "v.outcome") -> None:
     """Write decisions for all rows of `judged`; `outcome` is an SQL expression for reasons that belong to none."""
     db.execute(f"""
-        INSERT INTO decision BY NAME
-        SELECT j.rule_no, j.cust, j.occurrence, j.anchor, j.step_no, s.step_id, {outcome} AS outcome, j.reason,
-               j.detail, j.not_before, j.expires_at, j.local_date, j.due_date, j.arm, j.template, s.channel, j.waited_s
+        INSERT INTO planning.decided BY NAME
+        SELECT j.cand, j.rule_no, j.cust, j.occurrence, j.anchor, j.step_no, {outcome} AS outcome, j.reason, j.detail,
+               j.not_before, j.expires_at, j.local_date, j.due_date, j.arm, j.template, j.waited_s
         FROM ({judged}) j
         JOIN planning.rule r USING (rule_no)
-        LEFT JOIN planning.step s ON s.rule_no = j.rule_no AND s.step_no = j.step_no
         LEFT JOIN planning.verdict v ON v.reason = j.reason::planning.reason
     """)
+
+
+_DECISION = """
+CREATE VIEW decision AS
+SELECT d.rule_no, d.cust, d.occurrence, d.anchor, d.step_no, s.step_id, d.outcome, d.reason, d.detail, d.not_before,
+       d.expires_at, d.local_date, d.due_date, d.arm, d.template, s.channel, d.waited_s
+FROM planning.decided d LEFT JOIN planning.step s USING (rule_no, step_no)
+UNION ALL
+SELECT d.rule_no, d.cust, d.occurrence, d.anchor, s.step_no, s.step_id,
+       CASE WHEN d.plain = 'existing' THEN 'skip' ELSE 'wait' END::planning.outcome, d.plain,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, s.channel, 0
+FROM planning.sorted d
+JOIN planning.rule r USING (rule_no)
+LEFT JOIN planning.step s ON s.rule_no = d.rule_no AND s.step_no =
+    CASE d.plain WHEN 'not_due' THEN 0 WHEN 'existing' THEN r.last_fixed ELSE r.steps - 1 END
+WHERE d.plain IS NOT NULL
+"""
+
+
+def publish(db: duckdb.DuckDBPyConnection) -> None:
+    """Show all decisions as one relation; those of the plain majority stay where they are, without a copy."""
+    db.execute(_DECISION)

@@ -17,32 +17,51 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.planning.local_time import at_instant, instant, local
-from engine.planning.marking import write
+from engine.planning.local_time import at_instant, local
 
 if TYPE_CHECKING:
     import duckdb
 
-    from engine.planning.options import PlanOptions
-
+# Occurrences are compared by their 64-bit hash within one rule and customer: whole texts cost twice the time.
 _KNOWN = """
 CREATE TABLE planning.known AS
-SELECT c.rowid AS cand, c.rule_no, bit_or(CASE WHEN s.step_no IS NULL THEN 0 ELSE 1::BIGINT << s.step_no END) AS done
-FROM candidate c
-JOIN settled z ON z.rule_no = c.rule_no AND z.cust = c.cust AND z.occurrence = c.occurrence
-LEFT JOIN planning.step s ON s.rule_no = z.rule_no AND s.step_id = z.step_id
+SELECT z.rule_no, z.cust, hash(z.occurrence) AS occurrence, bit_or(1::BIGINT << s.step_no) AS done
+FROM settled z LEFT JOIN planning.step s ON s.rule_no = z.rule_no AND s.step_id = z.step_id
 GROUP BY ALL
+"""
+
+# `plain` = a reason that is certain without any local time: it decides most candidates of a rule that has run a while.
+_SORTED = """
+CREATE TABLE planning.sorted AS
+SELECT c.rowid AS cand, c.rule_no, c.cust, c.occurrence, c.anchor, c.rests_at, c.ended, c.goal_at, c.failing_steps,
+       k.cust IS NOT NULL AS known, m.cust IS NOT NULL AS met,
+       CASE WHEN r.steps = 0 OR k.done & r.all_steps = r.all_steps THEN 'already_sent'
+            WHEN met THEN NULL
+            WHEN c.anchor > r.early_after THEN 'not_due'
+            WHEN c.anchor < r.late_before THEN 'existing' END::planning.reason AS plain
+FROM candidate c
+JOIN planning.rule r USING (rule_no)
+LEFT JOIN planning.known k
+  ON k.rule_no = c.rule_no AND k.cust = c.cust AND k.occurrence = hash(c.occurrence)
+LEFT JOIN (SELECT DISTINCT rule_no, cust FROM planning.known) m ON m.rule_no = c.rule_no AND m.cust = c.cust
+"""
+
+# What was ever decided about before is late, not left out: it takes the long way.
+_NOT_EXISTING = """
+UPDATE planning.sorted SET plain = NULL
+WHERE cand IN (
+    SELECT c.cand FROM planning.sorted c
+    SEMI JOIN seen e ON e.rule_no = c.rule_no AND e.cust = c.cust AND e.occurrence = c.occurrence
+    WHERE c.plain = 'existing')
 """
 
 _STRANGER = """
 CREATE TABLE planning.stranger AS
-SELECT c.rowid AS cand, c.rule_no, c.cust, c.occurrence, c.anchor, c.rests_at,
+SELECT c.cand, c.rule_no, c.cust, c.occurrence, c.anchor, c.rests_at,
        coalesce(r.survives = 'near_date', false) AS near_date
-FROM candidate c
-JOIN planning.rule r USING (rule_no)
-SEMI JOIN settled z ON z.rule_no = c.rule_no AND z.cust = c.cust
-ANTI JOIN planning.known k ON k.cand = c.rowid
-WHERE r.survives IN ('past', 'near_date') OR (r.survives IS NULL AND c.rests_at IS NOT NULL)
+FROM planning.sorted c JOIN planning.rule r USING (rule_no)
+WHERE c.met AND NOT c.known AND r.steps > 0
+  AND (r.survives IN ('past', 'near_date') OR (r.survives IS NULL AND c.rests_at IS NOT NULL))
 """
 
 # The settled occurrence each stranger becomes; one that counts as new yields no row.
@@ -73,43 +92,18 @@ SELECT b.cand, b.occurrence, b.anchor,
        c.cust IS NULL AND row_number() OVER (
            PARTITION BY b.rule_no, b.cust, b.occurrence ORDER BY b.own_anchor DESC, b.own_occurrence DESC) = 1 AS stays
 FROM becomes b
-LEFT JOIN candidate c ON c.rule_no = b.rule_no AND c.cust = b.cust AND c.occurrence = b.occurrence
-"""
-
-# Certain without any local time: most candidates of a rule that has run for a while.
-_PLAIN = """
-CREATE TABLE planning.plain AS
-SELECT k.cand, CASE WHEN r.steps > 0 THEN r.steps - 1 END AS step_no, 'already_sent'::planning.reason AS reason
-FROM planning.known k JOIN planning.rule r USING (rule_no)
-WHERE k.done & ((1::BIGINT << r.steps) - 1) = (1::BIGINT << r.steps) - 1
-UNION ALL
-SELECT c.rowid, NULL, 'already_sent'
-FROM candidate c JOIN planning.rule r USING (rule_no) ANTI JOIN planning.known k ON k.cand = c.rowid
-WHERE r.steps = 0
-UNION ALL
-SELECT c.rowid, 0, 'not_due'
-FROM candidate c JOIN planning.rule r USING (rule_no)
-ANTI JOIN settled z ON z.rule_no = c.rule_no AND z.cust = c.cust
-WHERE c.anchor + r.early_before > {horizon} AND r.steps > 0
-UNION ALL
-SELECT c.rowid, r.last_fixed, 'existing'
-FROM candidate c JOIN planning.rule r USING (rule_no)
-ANTI JOIN settled z ON z.rule_no = c.rule_no AND z.cust = c.cust
-ANTI JOIN seen e ON e.rule_no = c.rule_no AND e.cust = c.cust AND e.occurrence = c.occurrence
-WHERE c.anchor + r.late_after < {as_of}
+LEFT JOIN planning.sorted c ON c.rule_no = b.rule_no AND c.cust = b.cust AND c.occurrence = b.occurrence
 """
 
 _LADDER = f"""
 CREATE TABLE planning.ladder AS
 WITH mapped AS (
-    SELECT c.rowid AS cand, c.rule_no, c.cust, coalesce(t.occurrence, c.occurrence) AS occurrence,
-           coalesce(t.anchor, c.anchor) AS anchor, c.ended, c.goal_at, c.failing_steps
-    FROM candidate c
-    LEFT JOIN planning.taken t ON t.cand = c.rowid
-    ANTI JOIN planning.plain n ON n.cand = c.rowid
-    WHERE coalesce(t.stays, true)
+    SELECT c.* REPLACE (coalesce(t.occurrence, c.occurrence) AS occurrence, coalesce(t.anchor, c.anchor) AS anchor)
+    FROM planning.sorted c LEFT JOIN planning.taken t USING (cand)
+    WHERE c.plain IS NULL AND coalesce(t.stays, true)
 )
-SELECT m.*, p.zone_no, {local("z", "m.anchor")} AS anchor_local
+SELECT m.cand, m.rule_no, m.cust, m.occurrence, m.anchor, m.ended, m.goal_at, m.failing_steps, p.zone_no,
+       {local("z", "m.anchor")} AS anchor_local
 FROM mapped m
 JOIN person p USING (cust)
 {at_instant("z", "p.zone_no", "m.anchor")}
@@ -124,17 +118,9 @@ LEFT JOIN planning.step s ON s.rule_no = z.rule_no AND s.step_id = z.step_id
 """
 
 
-def recognise(db: duckdb.DuckDBPyConnection, options: PlanOptions) -> None:
+def recognise(db: duckdb.DuckDBPyConnection) -> None:
     """Decide the plain majority at once, and lay the others out in `planning.ladder` with what is `planning.done`."""
-    as_of, horizon = instant(options.as_of), instant(options.horizon)
-    for statement in (_KNOWN, _STRANGER, _TAKEN, _PLAIN.format(as_of=as_of, horizon=horizon), _LADDER, _DONE):
+    for statement in (_KNOWN, _SORTED, _NOT_EXISTING, _STRANGER, _TAKEN, _LADDER, _DONE):
         db.execute(statement)
-    write(
-        db,
-        """SELECT c.rule_no, c.cust, c.occurrence, c.anchor, n.step_no, n.reason, NULL AS detail,
-                  NULL AS not_before, NULL AS expires_at, NULL AS local_date, NULL AS due_date, NULL AS arm,
-                  NULL AS template, 0 AS waited_s
-           FROM planning.plain n JOIN candidate c ON c.rowid = n.cand""",
-    )
-    for table in ("known", "stranger", "taken", "plain"):
+    for table in ("known", "stranger", "taken"):
         db.execute(f"DROP TABLE planning.{table}")

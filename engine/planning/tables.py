@@ -51,8 +51,8 @@ CREATE TABLE planning.rule (
     rule_no USMALLINT, rule_id VARCHAR, name_rank INTEGER, class VARCHAR, topic VARCHAR, priority INTEGER,
     uncapped BOOLEAN, shadow BOOLEAN, held planning.reason, survives VARCHAR, include BOOLEAN, goal_ends BOOLEAN,
     repeat_months INTEGER, repeat_days INTEGER, day_shift INTEGER[], quiet_from TIME, quiet_to TIME,
-    daily_limit BIGINT, held_out_below BIGINT, steps INTEGER, late_after INTERVAL, early_before INTERVAL,
-    last_fixed INTEGER);
+    daily_limit BIGINT, held_out_below BIGINT, steps INTEGER, all_steps BIGINT,
+    late_before TIMESTAMP, early_after TIMESTAMP, last_fixed INTEGER);
 CREATE TABLE planning.step (
     rule_no USMALLINT, step_no INTEGER, step_id VARCHAR, kind VARCHAR, months INTEGER, days INTEGER, elapsed INTERVAL,
     send_at TIME, within_months INTEGER, within_days INTEGER, within_elapsed INTERVAL, own_within BOOLEAN,
@@ -65,10 +65,10 @@ CREATE TABLE planning.guard (
     rule_no USMALLINT, share DOUBLE, first_run BIGINT, growth DOUBLE, floor BIGINT);
 CREATE TABLE planning.verdict (reason planning.reason, outcome planning.outcome);
 CREATE TABLE planning.require_in (country VARCHAR);
-CREATE OR REPLACE TABLE decision (
-    rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, anchor TIMESTAMP, step_no INTEGER, step_id VARCHAR,
+CREATE TABLE planning.decided (
+    cand BIGINT, rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, anchor TIMESTAMP, step_no INTEGER,
     outcome planning.outcome, reason planning.reason, detail VARCHAR, not_before TIMESTAMP, expires_at TIMESTAMP,
-    local_date DATE, due_date DATE, arm VARCHAR, template VARCHAR, channel VARCHAR, waited_s BIGINT);
+    local_date DATE, due_date DATE, arm VARCHAR, template VARCHAR, waited_s BIGINT);
 CREATE OR REPLACE TABLE settling (
     rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, step_id VARCHAR, how VARCHAR, local_date DATE,
     anchor TIMESTAMP);
@@ -85,7 +85,7 @@ EU = frozenset(
 
 def create_tables(db: duckdb.DuckDBPyConnection, rules: Sequence[Rule], options: PlanOptions) -> None:
     """Write `rules` and `options` as tables and empty the results of an earlier planning."""
-    db.execute("DROP TABLE IF EXISTS decision; DROP TABLE IF EXISTS settling; DROP SCHEMA IF EXISTS planning CASCADE")
+    db.execute("DROP VIEW IF EXISTS decision; DROP SCHEMA IF EXISTS planning CASCADE")
     db.execute("CREATE SCHEMA planning")
     _create_type(db, "outcome", Outcome)
     _create_type(db, "reason", Reason)
@@ -140,8 +140,9 @@ def _rule_row(no: int, rule: Rule, name_rank: int, options: PlanOptions) -> Row:
         options.survives.get(no), include, bool(rule.goal and rule.goal.ends),
         repeat_months, repeat_days, day_shift(rule.days), quiet and quiet.start, quiet and quiet.end,
         rule.daily_limit, None if rule.class_ == "legal" else hash_bound(rule.holdout), len(rule.steps),
-        None if include else max((_latest(rule, step) for step in fixed), default=None),
-        min((_earliest(step) for step in fixed), default=None),
+        (1 << len(rule.steps)) - 1,
+        None if include or not fixed else options.as_of - max(_latest(rule, step) for step in fixed),
+        options.horizon - min(map(_earliest, fixed)) if fixed else None,
         max((step.no for step in fixed), default=None),
     )  # fmt: skip
 

@@ -86,6 +86,7 @@ class Oracle:
         self.decided.append(
             Plain(rule_no=row.rule_no, cust=row.cust, occurrence=row.occurrence, anchor=row.anchor,
                   step_id=step and step.id, outcome=outcome, reason=reason, detail=detail,
+                  expires_at=None if "step" in over or reason == "existing" else row.expires_at,
                   not_before=row.not_before, local_date=row.local_date, arm=row.arm, template=row.template))  # fmt: skip
         return False
 
@@ -96,7 +97,7 @@ class Oracle:
         ranked = []
         for c in self.given:
             mine = [s for s in self.settled if (s.rule_no, s.cust) == (c.rule_no, c.cust)]
-            row = Plain(**vars(c), step=None, not_before=None, local_date=None, arm=None, template=None)
+            row = Plain(**vars(c), step=None, expires_at=None, not_before=None, local_date=None, arm=None, template=None)
             native = self.rename(row, c, mine)
             ranked.append((native, c.anchor, c.occurrence, row))
         for _, _, _, row in sorted(ranked, key=lambda item: item[:3]):
@@ -313,16 +314,17 @@ class Oracle:
                 used[addr].append((topic, day, None))
         rows = [row for row in rows if not (full := self.full(row, used)) or self.mark(row, "defer", "cap", full[0])]
         rows = self.under_daily_limit(rows)
-        winners = []
+        winners, losers = [], []
         for row in sorted(rows, key=self.order):
-            full = self.full(row, used)
-            if full:
-                self.mark(row, "defer", "outranked", full[1])
+            if self.full(row, used):
+                losers.append(row)
                 continue
             winners.append(row)
             rule, addr = self.rules[row.rule_no], self.people[row.cust].addr
             if row.step.channel == "email" and rule.status != "shadow":
                 used[addr].append((rule.topic, row.local_date, rule.id))
+        for row in losers:  # any message of this run that fills a window of the row may be named
+            self.mark(row, "defer", "outranked", self.full(row, used)[1])
         return winners
 
     def one_start(self, rows: list[Plain]) -> list[Plain]:
@@ -346,8 +348,8 @@ class Oracle:
         rule, person = self.rules[row.rule_no], self.people[row.cust]
         return not self.uncapped(row), -rule.priority, row.anchor, rule.id, person.customer_id, row.occurrence
 
-    def full(self, row: Plain, used: Any) -> tuple[str, str | None] | None:
-        """The shortest window that has no place for the row, and the first rule of this run found in any such window."""
+    def full(self, row: Plain, used: Any) -> tuple[str, set[str]] | None:
+        """The shortest window that has no place for the row, and the rules of this run found in any such window."""
         rule, addr = self.rules[row.rule_no], self.people[row.cust].addr
         if row.step.channel != "email":
             return None
@@ -356,16 +358,15 @@ class Oracle:
                 if topic == rule.topic]  # fmt: skip
         if not self.uncapped(row):
             caps += [(cap.days, cap.limit, "") for cap in self.o.caps.all]
-        name, places = None, []
+        name, rules = None, set()
         for days, limit, topic in sorted(caps):
             n = max(limit // 2, 1) if sparing else limit
             for start in (row.local_date - k * DAY for k in range(days)):
-                inside = [(no, by) for no, (t, day, by) in enumerate(used[addr])
-                          if start <= day < start + days * DAY and topic in {"", t}]  # fmt: skip
+                inside = [by for t, day, by in used[addr] if start <= day < start + days * DAY and topic in {"", t}]
                 if len(inside) >= n:
                     name = name or f"{n}/{days} day" + ("s" if days > 1 else "")
-                    places += [place for place in inside if place[1]]
-        return (name, min(places)[1] if places else None) if name else None
+                    rules |= {by for by in inside if by}
+        return (name, rules) if name else None
 
     def under_daily_limit(self, rows: list[Plain]) -> list[Plain]:
         kept, sends = [], defaultdict(int)

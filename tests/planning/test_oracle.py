@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from datetime import timedelta
+from itertools import zip_longest
 from random import Random
 from typing import Any
 
@@ -15,13 +15,21 @@ from planning_random import AUTUMN, SPRING, facts, found, world
 from planning_world import Plain
 
 EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "25"))
-FIELDS = ("rule_no", "cust", "occurrence", "anchor", "step_id", "outcome", "reason", "detail", "not_before",
-          "local_date", "arm", "template")  # fmt: skip
-TALLY: Counter[str] = Counter()
+FIELDS = ("rule_no", "cust", "occurrence", "anchor", "step_id", "outcome", "reason", "not_before", "expires_at",
+          "local_date", "arm", "template", "detail")  # fmt: skip
 
 
 def table(decisions: list[Plain]) -> list[tuple[Any, ...]]:
+    for one in decisions:  # most existing candidates are told apart without working out when they expired
+        one.expires_at = None if one.reason == "existing" else one.expires_at
     return sorted((tuple(getattr(one, name) for name in FIELDS) for one in decisions), key=str)
+
+
+def unlike(decided: list[Plain], worked_out: list[Plain]) -> list[tuple[Any, ...]]:
+    """Rows that differ. Where several messages fill a window, either may be the one that outranks."""
+    pairs = zip_longest(table(decided), table(worked_out), fillvalue=(None,))
+    return [(got, wanted) for got, wanted in pairs
+            if got[:-1] != wanted[:-1] or got[-1] not in (wanted[-1] if isinstance(wanted[-1], set) else {wanted[-1]})]  # fmt: skip
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -35,6 +43,5 @@ def test_every_decision_is_the_one_worked_out_by_hand(seed, start):
         company.candidates = found(wanted, start, now)
         special = {} if day else first_day
         expected = Oracle(company, now, **special).decide()
-        TALLY.update(f"{one.outcome}: {one.reason}" for one in expected)
-        assert table(company.run(now, **special)) == table(expected)
+        assert unlike(company.run(now, **special), expected) == []
         now += timedelta(days=r.choice((1, 1, 1, 1, 2, 5, 9)))
