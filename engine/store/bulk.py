@@ -87,9 +87,8 @@ def _copy_and_select(connection: Connection, bulk: Bulk, rows: list[Row], consta
 
 
 def each(connection: Connection, statement: str, rows: Iterable[Row]) -> None:
-    """Run a statement once per row; `?` stands for a value. The statement itself holds no `?` or `%`."""
-    given = [tuple(map(_text, row)) for row in rows] if _sqlite(connection) else list(rows)
-    if given:
+    """Run a statement once per row, dates and instants being text; `?` stands for a value and for nothing else."""
+    if given := list(rows):
         marked = statement if _sqlite(connection) else statement.replace("?", "%s")
         connection.connection.cursor().executemany(marked, given)
 

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, update
 
 from engine.store import bulk, outbox_sql
-from engine.store.connect import Database
+from engine.store.connect import Database, instant_text
 from engine.store.outbox_rows import OutboxMessage, Outcome, Recorded, Start, Stop, Wait
 from engine.store.outbox_sql import OutboxSql, given, lease
 from engine.store.tables import LEASED, message
@@ -94,7 +94,7 @@ class Claims:
     ) -> list[OutboxMessage]:
         sentence = self._sql.claim_channels if "channels" in ask else self._sql.claim
         rows = connection.execute(sentence, given(self._database, queues=queues, share=share, **ask)).all()
-        return sorted((OutboxMessage(*row) for row in rows), key=lambda one: (one.not_before, one.id))
+        return sorted((OutboxMessage._make(row) for row in rows), key=lambda one: (one.not_before, one.id))
 
     def record(
         self, outcomes: Sequence[Outcome], starts: Sequence[Start], owner: str, now: datetime, lease_s: float
@@ -110,12 +110,7 @@ class Claims:
             before = self._lock(connection, asked)
             ended = [one for one in outcomes if _is(before, one, ("sending", "in_doubt"))]
             begun = [one for one in starts if _is(before, one, ("claimed",)) and before[one.message_id].owner == owner]
-            finished = [
-                (now, one.result, one.provider_id, one.detail, one.attempt_id, one.message_id) for one in outcomes
-            ]
-            moved = [(one.state, int(not one.counts), one.next_attempt_at or now, one.message_id) for one in ended]
-            bulk.each(connection, outbox_sql.FINISH_ATTEMPT, finished)
-            bulk.each(connection, outbox_sql.END_SENDING, moved)
+            _end(connection, outcomes, ended, now)
             attempts = self._begin(connection, [one.message_id for one in begun], now, lease_s)
         stored = {one.message_id for one in ended} | attempts.keys()
         return Recorded(attempts, frozenset(asked - stored))
@@ -140,7 +135,7 @@ class Claims:
                 if (row := before.get(one.message_id)) and row.state in _STOPPABLE and one.token in {None, row.token}
             ]
             steps = [(row.rule, row.customer_id, row.occurrence, row.step) for _, row in found]
-            dates = [one.local_date for one, _ in found]
+            dates = [one.local_date.isoformat() for one, _ in found]
             bulk.each(connection, outbox_sql.STOP, [(one.state, one.reason, one.message_id) for one, _ in found])
             bulk.each(connection, outbox_sql.UNCOUNT, steps)
             bulk.each(connection, outbox_sql.UNSETTLE, [(day, *step) for day, step in zip(dates, steps, strict=True)])
@@ -150,7 +145,7 @@ class Claims:
         """Put claimed messages back until a later instant, without an attempt; how many were."""
         with self._database.write() as connection:
             before = self._lock(connection, {one.message_id for one in waits})
-            held = [(one.until, one.message_id) for one in waits if _is(before, one, ("claimed",))]
+            held = [(instant_text(one.until), one.message_id) for one in waits if _is(before, one, ("claimed",))]
             bulk.each(connection, outbox_sql.POSTPONE, held)
         return len(held)
 
@@ -171,6 +166,17 @@ class Claims:
         ended = connection.execute(sentence, given(self._database, now=now)).all()
         if lost := [row.id for row in ended if row.state == "in_doubt"]:
             connection.execute(self._sql.doubt_attempts, given(self._database, ids=lost))
+
+
+def _end(connection: Connection, outcomes: Sequence[Outcome], ended: Sequence[Outcome], now: datetime) -> None:
+    """Every outcome finishes its attempt; those that are `ended` move their message too."""
+    at = instant_text(now)
+    finished = [(at, one.result, one.provider_id, one.detail, one.attempt_id, one.message_id) for one in outcomes]
+    moved = [
+        (one.state, int(not one.counts), instant_text(one.next_attempt_at or now), one.message_id) for one in ended
+    ]
+    bulk.each(connection, outbox_sql.FINISH_ATTEMPT, finished)
+    bulk.each(connection, outbox_sql.END_SENDING, moved)
 
 
 def _is(before: Before, word: Outcome | Start | Wait, states: tuple[str, ...]) -> bool:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import TextClause, TextualSelect, text
+from sqlalchemy import Boolean, TextClause, TextualSelect, column, text
 
 from engine.store.connect import Database, instant_text
 from engine.store.outbox_rows import OutboxMessage
-from engine.store.tables import DUE, LEASED, message
+from engine.store.tables import DUE, LEASED, message, suppression
 
-_CLAIMED = [message.c[one.name.rstrip("_")] for one in fields(OutboxMessage)]
+_CLAIMED = [message.c[name.rstrip("_")] for name in OutboxMessage._fields]
 _SETS = "UPDATE message SET state = 'claimed', owner = :owner, token = token + 1, lease_until = {until} WHERE id IN "
 _RETURNING = f" RETURNING {', '.join(str(column) for column in _CLAIMED)}"
 _OLDEST = (
@@ -31,9 +31,7 @@ _CLAIM_POSTGRES = (
     "WITH chosen AS MATERIALIZED (SELECT o.id FROM unnest(CAST(:queues AS text[])) AS q(value) CROSS JOIN LATERAL "
     f"({_OLDEST} FOR UPDATE SKIP LOCKED) AS o) {_SETS} (SELECT id FROM chosen){_RETURNING}"
 )
-_CLAIM_SQLITE = (
-    f"{_SETS} (SELECT m.id FROM json_each(:queues) q JOIN message m ON m.id IN ({_OLDEST})){_RETURNING}"
-)
+_CLAIM_SQLITE = f"{_SETS} (SELECT m.id FROM json_each(:queues) q JOIN message m ON m.id IN ({_OLDEST})){_RETURNING}"
 # A loose index scan: one probe per rule with anything waiting, not one look at each message.
 _QUEUES = (
     f"WITH RECURSIVE waiting(queue) AS (SELECT min(queue) FROM message WHERE {DUE.text} UNION ALL "
@@ -43,6 +41,23 @@ _QUEUES = (
 _END = (
     "UPDATE message SET state = CASE state WHEN 'claimed' THEN 'planned' ELSE 'in_doubt' END, owner = NULL, "
     f"lease_until = NULL WHERE {LEASED.text}{{over}} RETURNING id, state"
+)
+_GATE = (
+    "SELECT m.id, m.state, m.token, EXISTS (SELECT 1 FROM pause WHERE rule = '*'), "
+    "EXISTS (SELECT 1 FROM pause WHERE rule = m.rule), coalesce(m.expires_at <= :now, false), s.kind, s.topic, s.until "
+    "FROM message m LEFT JOIN suppression s ON s.address_key = m.address_key AND s.topic IN ('', m.topic) "
+    "WHERE m.id {ids} ORDER BY m.id, s.kind, s.topic"
+)
+_GATE_COLUMNS = (
+    message.c.id,
+    message.c.state,
+    message.c.token,
+    column("paused", Boolean),
+    column("rule_paused", Boolean),
+    column("expired", Boolean),
+    suppression.c.kind,
+    suppression.c.topic,
+    suppression.c.until,
 )
 
 # Once per row, through the driver: see `bulk.each`.
@@ -79,6 +94,8 @@ class OutboxSql:
     send: TextClause
     #: One attempt row each; gives id and message_id.
     open_attempts: TextClause
+    #: What speaks against the messages of :ids at :now; a row for each suppression, or one without.
+    gate: TextualSelect
     #: The open attempts of :ids are in doubt.
     doubt_attempts: TextClause
 
@@ -112,6 +129,7 @@ class OutboxSql:
                 f"INSERT INTO attempt (message_id, token, started_at) SELECT id, token, {now} FROM message "
                 f"WHERE id {ids} RETURNING id, message_id"
             ),
+            gate=text(_GATE.format(ids=ids)).columns(*_GATE_COLUMNS),
             doubt_attempts=text(
                 "UPDATE attempt SET result = 'in_doubt', detail = 'the sending process ended' "
                 f"WHERE result IS NULL AND message_id {ids}"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from engine.store.connect import FETCH_ROWS, Database
 from engine.store.outbox import Claims
-from engine.store.switches import EVERYTHING
-from engine.store.tables import DUE, attempt, message, pause, suppression
+from engine.store.outbox_sql import given
+from engine.store.tables import DUE, attempt, message
 
 
 @dataclass(frozen=True)
@@ -55,26 +55,14 @@ class Outbox(Claims):
 
     def gate_rows(self, message_ids: Iterable[int], now: datetime) -> dict[int, GateRow]:
         """The gate's facts for many messages at once; a message that is missing must not be sent."""
-        wanted = message.c.id.in_(list(message_ids))
-        facts = select(
-            message.c.id,
-            message.c.state,
-            message.c.token,
-            exists().where(pause.c.rule == EVERYTHING),
-            exists().where(pause.c.rule == message.c.rule),
-            func.coalesce(message.c.expires_at <= now, False),
-        ).where(wanted)
-        against = and_(
-            suppression.c.address_key == message.c.address_key, suppression.c.topic.in_(["", message.c.topic])
-        )
-        what = (suppression.c.kind, suppression.c.topic, suppression.c.until)
-        held = select(message.c.id, *what).join(suppression, against).where(wanted)
+        found: dict[int, GateRow] = {}
+        values = given(self._database, ids=message_ids, now=now)
         with self._database.read() as connection:
-            found: dict[int, list[tuple[str, str, date | None]]] = {}
-            for message_id, *one in connection.execute(held.order_by(suppression.c.kind, suppression.c.topic)):
-                found.setdefault(message_id, []).append((one[0], one[1], one[2]))
-            rows = connection.execute(facts).all()
-        return {row[0]: GateRow(*(*row, tuple(found.get(row[0], ())))) for row in rows}
+            for row in connection.execute(self._sql.gate, values).all():
+                known = found[row.id].suppressions if row.id in found else ()
+                against = known if row.kind is None else (*known, (row.kind, row.topic, row.until))
+                found[row.id] = GateRow(row.id, row.state, row.token, row.paused, row.rule_paused, row.expired, against)
+        return found
 
     def due_candidates(self, now: datetime) -> Iterator[tuple[Any, ...]]:
         """(message id, rule, customer_id, occurrence, step) of all that is claimed, or waiting and due."""

@@ -70,8 +70,8 @@ def _make(database: Database) -> str:
 
 def upgrade(database: Database) -> tuple[str | None, str]:
     """Bring the database to the code's version in one transaction; the versions before and after."""
-    from alembic import command
-    from alembic.config import Config
+    from alembic import command  # noqa: PLC0415 - half a second that only this command pays
+    from alembic.config import Config  # noqa: PLC0415
 
     before = version(database)
     if before is None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -92,3 +93,24 @@ def test_an_attempt_that_cannot_be_stored_is_not_handed_out(tmp_path: object) ->
         with pytest.raises(Exception, match="disk I/O error"):
             store.outbox.record([], [Start(claimed.id, claimed.token)], "me", NOW, 60)
         assert store.outbox.counts() == {"claimed": 1}
+
+
+def test_a_second_writer_waits_for_the_first_instead_of_breaking_it(tmp_path: object) -> None:
+    with Store.open(f"sqlite:///{tmp_path}/state.db") as store:
+        second = threading.Thread(target=lambda: store.switches.pause("quiet", NOW), daemon=True)
+        with store._database.write() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM pause").scalar()
+            second.start()
+            second.join(timeout=0.2)
+            connection.exec_driver_sql("INSERT INTO pause VALUES ('other', '2026-03-01 09:00:00.000000')")
+        second.join(timeout=10)
+        assert sorted(store.switches.paused()) == ["other", "quiet"]
+
+
+def test_reading_goes_on_while_another_process_writes(tmp_path: object) -> None:
+    with Store.open(f"sqlite:///{tmp_path}/state.db") as store:
+        plan(store, begin(store), "ann")
+        with store._database.write() as connection:
+            connection.exec_driver_sql("DELETE FROM attempt")
+            connection.exec_driver_sql("UPDATE message SET state = 'failed'")
+            assert store.outbox.counts() == {"planned": 1}
