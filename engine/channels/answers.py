@@ -21,6 +21,8 @@ def answer(
     of_channel: bool = False,
 ) -> Answer:
     """An answer whose detail is safe to store and show: one line, short, addresses masked."""
+    if not detail:
+        return Answer(result, provider_id, "", retry_after_s, of_channel)
     line = " ".join(_UNPRINTABLE.sub(" ", detail[: 4 * LONGEST_DETAIL]).split())
     masked = _ADDRESS.sub(lambda found: f"{found[1][0]}…@{found[2]}", line)
     return Answer(result, provider_id, masked[:LONGEST_DETAIL], retry_after_s, of_channel)

@@ -143,9 +143,9 @@ def classify(reply: Reply) -> Answer:
 
     Statuses: https://www.twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/responses
     """
-    said = f"{reply.status} {reply.body[:1000].decode('utf-8', 'replace')}".strip()
     if reply.status == 202:
         return answer(Result.ACCEPTED, provider_id=reply.headers.get("x-message-id"))
+    said = f"{reply.status} {reply.body[:1000].decode('utf-8', 'replace')}".strip()
     if reply.status == 200:
         return answer(Result.SANDBOXED, said)
     if reply.status == 429:

@@ -63,7 +63,7 @@ def _judge(
 ) -> Judgement:
     if row is None or row.state != "claimed" or row.token != message.token:
         return Judgement("paused", "claimed by another")
-    if reason := _suppression(message, row, local_date(now, message.zone)):
+    if reason := _suppression(message, row, now):
         return Judgement("suppressed", reason)
     if row.expired:
         return Judgement("expired", "expired")
@@ -82,7 +82,7 @@ def _unusable(recipient: str) -> str | None:
         return "invalid_address"
 
 
-def _suppression(message: OutboxMessage, row: GateRow, today: date) -> str | None:
+def _suppression(message: OutboxMessage, row: GateRow, now: datetime) -> str | None:
     """The kind of suppression that stops this message. Preferences about how often are the planner's business."""
     for kind, topic, until in row.suppressions:
         if kind == "erased":
@@ -93,9 +93,13 @@ def _suppression(message: OutboxMessage, row: GateRow, today: date) -> str | Non
             return kind
         if kind == "unsubscribed" and (message.class_ == "marketing" or topic):
             return kind
-        if kind == "not_until" and message.class_ == "marketing" and (until is None or until > today):
+        if kind == "not_until" and message.class_ == "marketing" and _is_ahead(until, now, message.zone):
             return kind
     return None
+
+
+def _is_ahead(until: date | None, now: datetime, zone: str) -> bool:
+    return until is None or until > local_date(now, zone)
 
 
 def local_date(now: datetime, zone: str) -> date:

@@ -96,6 +96,7 @@ def datetime_text(local: datetime, style: Style, locale: str) -> str:
     return format_datetime(local, style, locale=babel_locale(locale))
 
 
+@lru_cache(maxsize=8192)
 def local_time(value: object, zone: str) -> datetime:
     """An instant (naive UTC, or its ISO text) as a naive local time in `zone`."""
     moment = _parsed(value)
@@ -105,6 +106,7 @@ def local_time(value: object, zone: str) -> datetime:
     return aware.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
 
 
+@lru_cache(maxsize=8192)
 def local_date(value: object, zone: str) -> date:
     """A date as it is; an instant as the date the customer's calendar shows."""
     moment = _parsed(value)

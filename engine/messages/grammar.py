@@ -133,7 +133,7 @@ class _Reader(NodeTransformer):
     def _wrapper(self, piece: nodes.Expr, place: HtmlPlace) -> str | None:
         """The filter that makes a value fit for where it stands in the HTML."""
         kind, attribute = place.kind, place.attribute
-        if kind in {"text", "comment"}:
+        if kind in {"text", "comment"} or (kind == "value" and _is_ours(piece)):
             return None
         if kind == "tag":
             self.refuse(piece, "HF507", "a value inside a tag but outside quotes", 'expected attribute="{{ … }}"')
@@ -143,7 +143,7 @@ class _Reader(NodeTransformer):
             self.refuse(
                 piece, "HF507", f"a value inside the attribute {attribute}", "choose between fixed texts with if"
             )
-        elif attribute in LINK_ATTRIBUTES and place.at_start and not _is_own_link(piece):
+        elif attribute in LINK_ATTRIBUTES and place.at_start:
             return "_link"
         return "_attribute"
 
@@ -343,8 +343,9 @@ def _is_number(node: nodes.Node) -> bool:
     return isinstance(inner, nodes.Const) and isinstance(inner.value, int)
 
 
-def _is_own_link(node: nodes.Expr) -> bool:
-    return _is_plain_member(node, {"links"})
+def _is_ours(node: nodes.Expr) -> bool:
+    """A value the engine itself made fit for an attribute: a link, the language, the direction."""
+    return _is_plain_member(node, {"links"}) or (isinstance(node, nodes.Name) and node.name in {"lang", "dir"})
 
 
 def _is_plain_member(node: nodes.Node, owners: set[str]) -> bool:

@@ -101,7 +101,7 @@ class _Loader:
             expected = f"expected mail.{match['tag']}.html beside it"
             self._note(file, None, "HF510", "a text part without its HTML", expected)
 
-    def _note(  # noqa: PLR0917 - in the order of the message
+    def _note(
         self, file: File, line: int | None, code: str, found: str, expected: str, suggestion: str | None = None
     ) -> None:
         self.problems.add(Problem(file.path, line, None, code, found, expected, suggestion))

@@ -14,6 +14,7 @@ _JINJA = re.compile(
     r"""\{\#.*?\#\} | \{%(?:[^'"%]|'[^']*'|"[^"]*"|%(?!\}))*%\} | \{\{(?:[^'"}]|'[^']*'|"[^"]*"|\}(?!\}))*\}\}""",
     re.DOTALL | re.VERBOSE,
 )
+_SPACE_AT_BREAKS = re.compile(r" *\n *")
 _MARK = re.compile("\ue000([0-9]+)\ue001")
 _PARAGRAPHS = frozenset(
     (
@@ -55,7 +56,8 @@ def text_template(html_source: str) -> str:
     outline = _Outline()
     outline.feed(_JINJA.sub(keep, html_source.replace("\ue000", "").replace("\ue001", "")))
     outline.close()
-    return _MARK.sub(lambda match: pieces[int(match[1])], "".join(outline.written))
+    text = _SPACE_AT_BREAKS.sub("\n", "".join(outline.written))
+    return _MARK.sub(lambda match: pieces[int(match[1])], text)
 
 
 def visible_words(html_source: str) -> bool:
@@ -65,12 +67,19 @@ def visible_words(html_source: str) -> bool:
 
 def tidy(text: str) -> str:
     """One blank between words, at most one empty line between paragraphs, none at the ends."""
-    lines = [line.strip() for line in _BLANKS.sub(" ", text).split("\n")]
-    return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip() + "\n"
+    for run, instead, is_there in _TIDYING:
+        if any(sign in text for sign in is_there):
+            text = run.sub(instead, text)
+    return text.strip() + "\n"
 
 
-_BLANKS = re.compile(r"[ \t\r\f\v]+")
-_EMPTY_LINES = re.compile(r"\n{3,}")
+#: What to replace by what, and the signs without one of which there is nothing to replace: most texts need half of it.
+_TIDYING = (
+    (re.compile(r"[\t\r\f\v]+"), " ", ("\t", "\r", "\f", "\v")),
+    (re.compile(r"  +"), " ", ("  ",)),
+    (re.compile(r" ?\n ?"), "\n", (" \n", "\n ")),
+    (re.compile(r"\n{3,}"), "\n\n", ("\n\n\n",)),
+)
 
 
 class _Outline(HTMLParser):

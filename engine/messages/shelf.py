@@ -193,7 +193,7 @@ class LanguageLoader(BaseLoader):
         self,
         environment: Environment,
         name: str,
-        globals: MutableMapping[str, Any] | None = None,  # noqa: A002, ARG002 - all mails share those of the sandbox
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002 - all mails share those of the sandbox
     ) -> Template:
         """Called by Jinja for extends, include and import."""
         resolved = self.shelf.resolve(name, self.tag)

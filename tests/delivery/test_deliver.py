@@ -169,7 +169,8 @@ def test_when_it_cannot_be_asked_nothing_is_sent_and_nothing_is_lost(store: Stor
 def test_a_message_the_gate_cannot_judge_is_held_and_listed(store: Store) -> None:
     plan(store, ["ann"], zone="Mars/Base")
     plan(store, ["bob"], rule="other")
-    report = deliver(store, parts(), options())
+    night = QuietHours(time_of_day(21), time_of_day(8))
+    report = deliver(store, parts(quiet_hours=lambda message: night), options())
     assert (report.sent, report.outcomes["held"]) == (1, 1)
     assert [(one.customer_id, one.outcome) for one in report.failures] == [("ann", "held")]
     assert states(store)["ann"] == "planned"

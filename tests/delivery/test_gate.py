@@ -95,7 +95,7 @@ def test_a_recipient_that_is_not_a_canonical_address_is_never_written_to(recipie
 
 @pytest.mark.parametrize("broken", [{"zone": "Mars/Base"}, {"zone": ""}, {"recipient": None}])
 def test_whatever_goes_wrong_in_the_gate_holds_the_message_back(broken: dict[str, object]) -> None:
-    assert judge(MESSAGE._replace(**broken), ROW, {}, None, NOW).verdict == "held"  # type: ignore[arg-type]
+    assert judge(MESSAGE._replace(**broken), ROW, {}, NIGHT, NOW).verdict == "held"  # type: ignore[arg-type]
 
 
 # Quiet hours.
