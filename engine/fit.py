@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args, get_type_hints
 
+from engine.addresses import AddressError, parse_address
 from engine.api import Project
+from engine.clock import utc_now
 from engine.errors import Problem, did_you_mean
 from engine.evaluation import Evaluation, queries_of
 from engine.pipeline import check_templates, values_of
@@ -105,6 +107,21 @@ def broken_values(project: Project, as_of: datetime, tables: list[str], limit: i
     warehouse = Warehouse(project.settings, project.root, as_of)
     try:
         return [issue for table in tables for issue in warehouse.issues(table, limit)]
+    finally:
+        warehouse.close()
+        warehouse.db.close()
+
+
+def customers_of_address(project: Project, address: str) -> list[str]:
+    """Ids of the customers who have this e-mail address, sorted; compared as addresses are when sending."""
+    warehouse = Warehouse(project.settings, project.root, utc_now())
+    try:
+        warehouse.stage_customers(())
+        wanted = parse_address(address)
+        query = "SELECT customer_id FROM t_customers WHERE address = $address ORDER BY 1"
+        return [str(row[0]) for row in warehouse.db.execute(query, {"address": wanted}).fetchall()]
+    except AddressError:
+        return []
     finally:
         warehouse.close()
         warehouse.db.close()

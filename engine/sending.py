@@ -11,7 +11,7 @@ from engine.api import Project
 from engine.channels import CHANNELS
 from engine.clock import utc_now
 from engine.delivery import DeliveryOptions, DeliveryReport, OpenChannel, Parts, Progress, deliver
-from engine.messages import Renderer, Sender, Templates, Workspace
+from engine.messages import Mail, Renderer, Sender, Templates, Workspace
 from engine.project.settings_values import QuietHours
 from engine.recheck import still_true
 from engine.store import OutboxMessage, Store
@@ -24,16 +24,24 @@ def send_due(
     clock: Callable[[], datetime] = utc_now,
     planned_at: datetime | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_mail: Callable[[OutboxMessage, Mail], None] = lambda message, mail: None,
     stop: Event | None = None,
 ) -> DeliveryReport:
     """Send what the outbox holds and is due by `clock` (naive UTC).
 
     `planned_at`: the instant whose facts have just been planned with; the look at the tables before sending is spared
-    while it is fresh. Raises as `deliver` does.
+    while it is fresh. `on_mail` sees every mail that is about to leave. Raises as `deliver` does.
     """
+    made = renderer(project, store)
+
+    def render(message: OutboxMessage, now: datetime) -> Mail:
+        mail = made.render(message, now)
+        on_mail(message, mail)
+        return mail
+
     parts = Parts(
         channels=_channels(project),
-        render=renderer(project, store).render,
+        render=render,
         still_true=still_true(project, store, planned_at),
         quiet_hours=_quiet_hours(project),
         clock=clock,
@@ -54,7 +62,9 @@ def renderer(project: Project, store: Store) -> Renderer:
     workspace = Workspace(
         own.name, own.locale, own.currency, own.timezone, own.postal_address or "", own.public_url or ""
     )
-    senders = {class_: Sender.of(sender.from_, sender.reply_to) for class_, sender in settings.sender.items()}
+    senders: dict[str, Sender] = {
+        class_: Sender.of(sender.from_, sender.reply_to) for class_, sender in settings.sender.items()
+    }
     return Renderer(templates_of, workspace, senders, [settings.signing_secret(live=project.live)])
 
 

@@ -135,8 +135,10 @@ def _is_right(lines: Sequence[Sequence[Cell]], place: int) -> bool:
 
 def _aligned(headings: Sequence[str], lines: Sequence[Sequence[Cell]]) -> list[str]:
     right = [_is_right(lines, place) for place in range(len(headings))]
-    cells = [list(headings), *([_plain(cell) for cell in line] for line in lines)]
-    widths = [max(len(row[place]) for row in cells) for place in range(len(headings))]
+    cells = [[_plain(cell) for cell in line] for line in lines]
+    if any(headings):
+        cells.insert(0, list(headings))
+    widths = [max((len(row[place]) for row in cells), default=0) for place in range(len(headings))]
     return [
         "  ".join(
             cell.rjust(width) if is_right else cell.ljust(width)
@@ -153,7 +155,7 @@ def _drawn(headings: Sequence[str], lines: Sequence[Sequence[Cell]], indent: int
         )
         for place, heading in enumerate(headings)
     ]
-    table = Table(*columns, box=None, padding=(0, 2, 0, indent), pad_edge=True)
+    table = Table(*columns, box=None, padding=(0, 2, 0, indent), pad_edge=True, show_header=any(headings))
     for line in lines:
         table.add_row(*(_text([_cell(cell)]) for cell in line))
     return table

@@ -17,8 +17,8 @@ from engine.sending import send_due
 from engine.store import Store
 
 _GATE_WORDS = {
-    "no_longer_true": "no longer true at the moment of sending",
-    "expired": "too late to be of use",
+    "no_longer_true": "no longer called for when it was their turn",
+    "expired": "their time was over",
     "unsubscribed": "unsubscribed meanwhile",
 }
 

@@ -56,16 +56,12 @@ def span_text(span: timedelta) -> str:
 def shown(value: object) -> str:
     """A customer's own value, in words."""
     if value is None:
-        return "nothing"
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M} UTC"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float | Decimal):
-        return f"{value:,.10g}" if isinstance(value, float) else str(value)
-    return str(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def problem_document(problem: Problem) -> dict[str, object]:

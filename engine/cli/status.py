@@ -1,0 +1,91 @@
+"""`status`: how things stand."""
+
+from __future__ import annotations
+
+from engine.cli.command import command
+from engine.cli.opening import open_settings, open_state
+from engine.cli.screen import Screen
+from engine.cli.wording import ago, day_text, moment_text, number_of
+from engine.clock import utc_now
+from engine.store import Store
+from engine.store.lookup import Held, Status
+
+_STATE_WORDS = {
+    "planned": "waiting for its hour", "claimed": "being sent", "sending": "being sent", "accepted": "sent",
+    "refused": "refused by the other side", "retry_wait": "to be tried again",
+    "in_doubt": "may or may not have been sent", "suppressed": "stopped: not to be written to",
+    "expired": "stopped: too late", "cancelled": "stopped: no longer true",
+    "failed": "could not be made or sent", "unknown": "never known whether sent",
+}  # fmt: skip
+
+
+@command
+def status(screen: Screen) -> None:
+    """The last runs, mail by state, the oldest waiting mail, what is held or paused.
+
+    JSON: `runs` (id, schedule, date, n, as_of, state, started_at, finished_at, snapshot), `outbox` (state to count),
+    `oldest_waiting`, `next_due_at`, `held` (run_id, rule, reason, n), `paused` (rule, or * for everything, to
+    instant), `environment` (folder, live or null).
+    """
+    settings, now = open_settings(screen), utc_now()
+    with open_state(screen, settings) as store:
+        found, next_due_at = store.status(now), store.outbox.next_due_at()
+        screen.emit(_document(store, found, next_due_at))
+        zone = settings.workspace.timezone
+        _show_runs(screen, found, zone)
+        screen.title("Mail")
+        rows = [(_STATE_WORDS.get(state, state), number) for state, number in sorted(found.outbox.items())]
+        screen.table(["", "mails"], rows, indent=2) if rows else screen.say("  none yet")
+        if found.oldest_waiting:
+            screen.say(("! ", "yellow"), f"the oldest due mail has waited since {ago(found.oldest_waiting, now)}; "
+                       "`holdfast deliver` sends what is due")  # fmt: skip
+        elif next_due_at:
+            screen.say(f"  the next one is due {moment_text(next_due_at, zone)}")
+        _show_held(screen, found, zone)
+
+
+def _document(store: Store, found: Status, next_due_at: object) -> dict[str, object]:
+    runs = [
+        {"id": row.id, "schedule": row.schedule, "date": row.local_date, "n": row.n, "as_of": row.as_of,
+         "state": row.state, "started_at": row.started_at, "finished_at": row.finished_at, "snapshot": row.snapshot_sha}
+        for row in found.runs
+    ]  # fmt: skip
+    return {
+        "runs": runs, "outbox": found.outbox, "oldest_waiting": found.oldest_waiting, "next_due_at": next_due_at,
+        "held": [vars(one) for one in found.held], "paused": found.paused, "environment": store.install.environment(),
+    }  # fmt: skip
+
+
+def _show_runs(screen: Screen, found: Status, zone: str) -> None:
+    screen.say(("Last runs", "bold"))
+    if not found.runs:
+        screen.say("  none yet; `holdfast run` makes the first")
+        return
+    rows = []
+    for row in found.runs:
+        state = ("finished", "green") if row.state == "finished" else (row.state, "yellow")
+        which = day_text(row.local_date) + (f", {row.n}. time" if row.n > 1 else "")
+        rows.append((str(row.id), row.schedule, which, moment_text(row.as_of, zone), state))
+    screen.table(["run", "schedule", "date", "as of", ""], rows, indent=2)
+
+
+def _release(held: Held) -> str:
+    """What a person can do about it; sound tables come by themselves with the next run."""
+    return f"holdfast approve {held.run_id} {held.rule}" if held.reason == "held_for_review" else ""
+
+
+def _show_held(screen: Screen, found: Status, zone: str) -> None:
+    if found.held:
+        screen.title("Held")
+        screen.table(
+            ["rule", "cases", "why", "to release"],
+            [(one.rule, one.n, one.reason, _release(one)) for one in found.held],
+            indent=2,
+        )
+    if found.paused:
+        screen.title("Paused")
+        for rule, at in found.paused.items():
+            what, again = ("everything", "resume") if rule == "*" else (rule, f"resume {rule}")
+            screen.say(f"  {what} since {moment_text(at, zone)}; `holdfast {again}` lifts it")
+    if not found.held and not found.paused and found.runs:
+        screen.say(("✓ ", "green"), f"nothing is held or paused; {number_of(len(found.runs), 'run')} shown")
