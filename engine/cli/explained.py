@@ -126,7 +126,8 @@ class Teller:
         step = f"step {decision['step']}" if decision.get("step") else "no step"
         due = decision.get("due_date")
         when = f", due {day_text(due)}" if isinstance(due, date) else ""
-        self.screen.say("    → ", f"{step}{when}; decided by {stage}: ", sentence(key))
+        self.screen.say("    → ", f"{step}{when}; decided by {stage}")
+        self.screen.say("      ", (sentence(key), "italic"))
 
     # ── the others ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -76,7 +76,7 @@ class Commands(TyperGroup):
 
 def small_app(**settings: Any) -> typer.Typer:
     """A Typer without what we do ourselves. Boxes and colours on a terminal only."""
-    mode: Any = "rich" if sys.stdout.isatty() else None
+    mode: Any = "markdown" if sys.stdout.isatty() else None
     return typer.Typer(
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=mode,
         context_settings={"help_option_names": ["-h", "--help"]}, **settings,

@@ -13,7 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.padding import Padding
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -56,7 +67,7 @@ class Screen:
             return
         lines = [list(row) for row in rows]
         if self.is_terminal:
-            self._out.print(_drawn(headings, lines, indent))
+            self._out.print(Padding(_drawn(headings, lines), (0, 0, 0, indent), expand=False))
             return
         for line in _aligned(headings, lines):
             self._out.print(Text(" " * indent + line))
@@ -81,11 +92,26 @@ class Screen:
     @contextmanager
     def meter(self) -> Iterator[Meter]:
         """Progress of something that may take more than a second; shown on a terminal only, gone when it is over."""
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn())
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), _Bar(bar_width=24), _Share())
         with Progress(
             *columns, TimeElapsedColumn(), console=self._err, transient=True, disable=not self._err.is_terminal
         ) as progress:
             yield Meter(progress)
+
+
+class _Bar(BarColumn):
+    """A bar where the end is known."""
+
+    def render(self, task: Task) -> ProgressBar:
+        bar = super().render(task)
+        return bar if task.total else ProgressBar(width=0)
+
+
+class _Share(MofNCompleteColumn):
+    """`3/8` where the end is known."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.total else Text("")
 
 
 class Meter:
@@ -148,14 +174,14 @@ def _aligned(headings: Sequence[str], lines: Sequence[Sequence[Cell]]) -> list[s
     ]
 
 
-def _drawn(headings: Sequence[str], lines: Sequence[Sequence[Cell]], indent: int) -> Table:
+def _drawn(headings: Sequence[str], lines: Sequence[Sequence[Cell]]) -> Table:
     columns = [
         Column(
             heading, justify="right" if _is_right(lines, place) else "left", overflow="fold", header_style="bold dim"
         )
         for place, heading in enumerate(headings)
     ]
-    table = Table(*columns, box=None, padding=(0, 2, 0, indent), pad_edge=True, show_header=any(headings))
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=any(headings))
     for line in lines:
         table.add_row(*(_text([_cell(cell)]) for cell in line))
     return table
