@@ -35,7 +35,8 @@ from engine.warehouse.warehouse import Warehouse
 _NAMESPACE_TABLES = {"": "customers", "customer": "customers", "subscription": "subscriptions"}
 
 _FAMILIES: Mapping[str, ColumnType] = {
-    "integer": "number", "number": "number", "boolean": "bool", "date": "date", "naive": "instant", "aware": "instant",
+    "integer": "number", "decimal": "number", "number": "number", "boolean": "bool", "date": "date", "naive": "instant",
+    "aware": "instant",
 }  # fmt: skip
 
 Name = tuple[str, str]

@@ -2,50 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from engine.warehouse.facts import Slice, deduplicated, slice_sql
-from engine.warehouse.reading import physical, read
+from engine.warehouse.reading import EARLIEST, LATEST, physical, read
 from engine.warehouse.shapes import Shape
 from engine.warehouse.sources import Source
-from engine.warehouse.sql import Bound, quote
-from engine.warehouse.staging import Staging, TableReport
+from engine.warehouse.sql import Bound, execute, quote
+from engine.warehouse.staging import MISSING, Staging, TableReport
 from engine.warehouse.tables import Kind
 
-_TYPED = {"naive", "aware", "date"}
+_WHEN = {"naive", "aware", "date"}
+_WHOLE_IDS = r"DECIMAL\(\d+,0\)|HUGEINT|UBIGINT"
+_BROKEN = (
+    'customer_id IS NULL OR name IS NULL OR "at" IS NULL '
+    f"OR \"at\" < TIMESTAMP '{EARLIEST}' OR \"at\" >= TIMESTAMP '{LATEST}'"
+)
+_BLANK = "trim(name) = ''"
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """The relation facts are computed from, and how many of its rows lack an id of their own."""
+
+    relation: str
+    on_server: bool = False
+    settled: bool = False
+    """True when repeated rows have been taken out already."""
+    rows_without_id: int = 0
 
 
 class Events:
-    """The events table of one evaluation."""
+    """The events table of one evaluation as of `as_of`."""
 
-    def __init__(self, shape: Shape | None, source: Source, staging: Staging) -> None:
-        self._shape, self._source, self._staging = shape, source, staging
-        self._spellings: dict[str, list[str]] | None = None
-        self._relation: str | None = None
+    def __init__(self, shape: Shape | None, source: Source, staging: Staging, as_of: datetime) -> None:
+        self._shape, self._source, self._staging, self._as_of = shape, source, staging, as_of
+        self._written: dict[str, list[str]] | None = None
+        self._opened: _Opened | None = None
 
     @property
     def names(self) -> set[str]:
         """Folded names of all events that ever happened."""
-        return set(self._spell())
+        return set(self._spellings())
 
-    def report(self, as_of: datetime) -> TableReport | None:
+    @property
+    def copied(self) -> bool:
+        """Whether the rows have been copied, so that a look at all of them costs little."""
+        return self._opened is not None and self._opened.settled
+
+    def report(self) -> TableReport | None:
         """Rows, freshness and rows set aside; answered from zone maps where events are read in place."""
         if self._shape is None:
             return None
-        self._open()
-        if "events" not in self._staging.reports:
-            self._staging.reports["events"] = self._count(self._shape, as_of)
+        self._open(self._shape)
         return self._staging.reports["events"]
 
-    def slice_relation(self, part: Slice, number: int, as_of: datetime, bound: Bound) -> str:
+    def count_unknown(self, customers: str) -> None:
+        """Count the rows of customers who are not in the table `customers`."""
+        if self._shape is None:
+            return
+        opened = self._open(self._shape)
+        statement = f"SELECT customer_id, count(*) AS n FROM {opened.relation} AS e GROUP BY customer_id"
+        counted = f"({statement})"
+        if opened.on_server:
+            self._source.aggregate(statement, {}, "event_counts", {"customer_id": "VARCHAR", "n": "BIGINT"})
+            counted = "event_counts"
+        self._staging.reports["events"].unknown = self._one(
+            f"SELECT coalesce(sum(n), 0)::BIGINT FROM {counted} AS e ANTI JOIN {customers} AS c "
+            "ON c.customer_id = CAST(e.customer_id AS VARCHAR)"
+        )
+
+    def slice_relation(self, part: Slice, number: int, bound: Bound) -> str:
         """A relation in DuckDB with one row per customer: the slice's facts by `customer_id`."""
-        events = self._open()
+        if self._shape is None:
+            raise ValueError("facts about events need an events table")
+        opened = self._open(self._shape)
+        events = opened.relation
         if self._dedupe_needed(part):
-            columns = self._columns(part)
-            events = deduplicated(events, columns, by_id=self._by_id)
-        statement = slice_sql(part, events, as_of, self._spell(), bound)
-        if not self._on_server:
+            events = deduplicated(events, self._columns(self._shape, part), by_id=self._by_id)
+        statement = slice_sql(part, events, self._as_of, self._spellings(), bound)
+        if not opened.on_server:
             return f"({statement})"
         table = f"facts_{number}"
         kinds = {"customer_id": "VARCHAR"} | {name: fact.type for name, fact in part.facts}
@@ -54,109 +93,158 @@ class Events:
 
     def relation_for_queries(self) -> str:
         """Events as a rule's own query sees them: repeated rows counted once, names as they are written."""
-        events = self._open()
-        if self._shape is None or not self._shape.duplicates_possible or events == "t_events":
-            return events
-        return deduplicated(events, list(self._exposed()), by_id=self._by_id)
+        if self._shape is None:
+            raise ValueError("a query about events needs an events table")
+        opened = self._open(self._shape)
+        if opened.settled or not self._shape.duplicates_possible:
+            return opened.relation
+        return deduplicated(opened.relation, list(self._shape.columns), by_id=self._by_id)
 
     @property
     def _by_id(self) -> bool:
         return self._shape is not None and self._shape.has("event_id")
 
-    @property
-    def _on_server(self) -> bool:
-        return self._source.in_place and self._relation is not None and self._relation != "t_events"
-
     def _dedupe_needed(self, part: Slice) -> bool:
         """Exact repeats change counts only; a repeated id may carry another time, which changes everything."""
-        if self._shape is None or not self._shape.duplicates_possible or self._relation == "t_events":
+        if self._shape is None or self._opened is None or self._opened.settled or not self._shape.duplicates_possible:
             return False
         return self._by_id or any(fact.counts_rows for _, fact in part.facts)
 
-    def _columns(self, part: Slice) -> list[str]:
-        if not self._by_id:
-            return list(self._exposed())
+    def _columns(self, shape: Shape, part: Slice) -> list[str]:
+        """What tells rows apart: the id where every row has one, else everything."""
+        if not self._by_id or (self._opened and self._opened.rows_without_id):
+            return list(shape.columns)
         extra = [fact.column for _, fact in part.facts if fact.column]
         return list(dict.fromkeys(["customer_id", "name", "at", "event_id", *extra]))
 
-    def _open(self) -> str:
-        """The relation facts are computed from: customer_id, name, at (UTC) and every further column."""
-        if self._relation is None:
-            assert self._shape is not None
-            self._relation = self._in_place(self._shape) or self._staged(self._shape)
-        return self._relation
+    def _open(self, shape: Shape) -> _Opened:
+        """The relation with customer_id, name, at (UTC) and every further column, without broken rows."""
+        if self._opened is None:
+            with self._source.reading("events"):
+                exposed = self._exposed(shape)
+                self._opened = self._in_place(shape, exposed) if exposed else self._staged(shape)
+        return self._opened
 
-    def _in_place(self, shape: Shape) -> str | None:
-        """The source's own relation where its columns are typed, so that no row has to be checked."""
-        at = shape.columns["at"]
-        raw = {column.name: column for column in self._source.describe("events")}
-        family = physical(raw[at.raw].looks_like if self._source.in_place else raw[at.raw].arrives_as)
-        if family not in _TYPED or (family != "aware" and shape.settings.timezone not in {"UTC", "Etc/UTC"}):
+    def _exposed(self, shape: Shape) -> dict[str, str] | None:
+        """Our columns as SQL over the source's own relation, or None where rows have to be read one by one."""
+        types = self._types(shape)
+        when, value = physical(types["at"]), shape.columns.get("value_minor")
+        if when not in _WHEN or (when != "aware" and shape.settings.timezone not in {"UTC", "Etc/UTC"}):
             return None
-        relation = (
-            self._source.own_relation("events")
-            if self._source.in_place
-            else self._source.relation("events", (), self._staging.only(shape))
-        )
-        if self._source.in_place and self._staging.only(shape):
-            relation = f"(SELECT * FROM {relation} AS e WHERE {self._staging.only(shape).condition})"  # type: ignore[union-attr]
-        columns = ", ".join(f"{sql} AS {quote(name)}" for name, sql in self._exposed(family).items())
-        return f"(SELECT {columns} FROM {relation} AS r)"
-
-    def _exposed(self, family: str = "naive") -> dict[str, str]:
-        assert self._shape is not None
-        columns = {name: quote(column.raw) for name, column in self._shape.columns.items()}
-        columns["at"] = f"CAST({columns['at']} AS TIMESTAMP)" if family != "naive" else columns["at"]
-        if family == "aware" and not self._source.in_place:
-            columns["at"] = read(Kind.INSTANT, quote(self._shape.columns["at"].raw), family).steps.popitem()[1]
+        if physical(types["name"]) != "text" or not (self._source.in_place or _is_id(types["customer_id"])):
+            return None
+        if value and (value.decimal or physical(types["value_minor"]) != "integer"):
+            return None
+        columns = {name: quote(column.raw) for name, column in shape.columns.items()}
+        if self._source.in_place:  # some types of servers, JSON among them, have no equality
+            further = [name for name in columns if name not in shape.table.columns and types[name] == "VARCHAR"]
+            columns |= {name: f"CAST({columns[name]} AS VARCHAR)" for name in further}
+        columns["at"] = self._instant(columns["at"], types["at"])
         return columns
 
-    def _staged(self, shape: Shape) -> str:
+    def _types(self, shape: Shape) -> dict[str, str]:
+        """On a server a column's own type; in DuckDB the one it arrives in, which for CSV is text."""
+        raw = {column.name: column for column in self._source.describe("events")}
+        columns = {name: raw[column.raw] for name, column in shape.columns.items()}
+        return {
+            name: column.looks_like if self._source.in_place else column.arrives_as for name, column in columns.items()
+        }
+
+    def _instant(self, column: str, kind: str) -> str:
+        if kind == "TIMESTAMP":
+            return column
+        if physical(kind) == "aware" and not self._source.in_place:
+            return next(iter(read(Kind.INSTANT, column, "aware").steps.values()))
+        return f"CAST({column} AS TIMESTAMP)"
+
+    def _in_place(self, shape: Shape, exposed: dict[str, str]) -> _Opened:
+        on_server, only = self._source.in_place, self._staging.only(shape)
+        own = self._source.own_relation("events") if on_server else self._source.relation("events", (), only)
+        rows = f"(SELECT * FROM {own} AS e WHERE {only.condition})" if on_server and only else own
+        relation = _select(exposed, rows)
+        names = self._distinct_names(relation, on_server)
+        self._written = _by_folded_name(name for name in names if name.strip(" "))
+        broken = f"{_BROKEN} OR {_BLANK}" if any(not name.strip(" ") for name in names) else _BROKEN
+        text_ids = shape.has("event_id") and physical(self._types(shape)["event_id"]) == "text"
+        report, rows_without_id = self._look(relation, broken, _without_id(shape, text_ids), on_server)
+        self._staging.reports["events"] = report
+        # Only where there are such rows: each condition costs a look at every row.
+        if rows_without_id and text_ids:
+            relation = _select(exposed | {"event_id": f"nullif({exposed['event_id']}, '')"}, rows)
+        if report.set_aside:
+            relation = f"(SELECT * FROM {relation} AS w WHERE NOT ({broken}))"
+        return _Opened(relation, on_server, False, rows_without_id)
+
+    def _look(self, relation: str, broken: str, without_id: str, on_server: bool) -> tuple[TableReport, int]:
+        """Counts of a relation: one scan on a server; in DuckDB one question each, which zone maps answer unread."""
+        bound = Bound()
+        now = bound(self._as_of)
+        asked = {
+            "whole": ("count(*)", "TRUE"), "newest": ('max("at")', f'"at" < {now} AND NOT ({broken})'),
+            "future": ("count(*)", f'"at" >= {now} AND NOT ({broken})'), "broken": ("count(*)", broken),
+            "without_id": ("count(*)", without_id),
+        }  # fmt: skip
+        if on_server:
+            columns = ", ".join(f"{what} FILTER (WHERE {where}) AS {name}" for name, (what, where) in asked.items())
+            kinds = {name: "TIMESTAMP" if name == "newest" else "BIGINT" for name in asked}
+            statement = f"SELECT {columns} FROM {relation} AS e"
+            self._source.aggregate(statement, bound.used_in(statement), "events_look", kinds)
+            found = self._staging.db.execute("SELECT * FROM events_look").fetchall()[0]
+        else:
+            parts = [f"SELECT {what} FROM {relation} AS e WHERE {where}" for what, where in asked.values()]
+            found = tuple(execute(self._staging.db, part, bound).fetchall()[0][0] for part in parts)
+        whole, newest, future, set_aside, rows_without_id = found
+        report = TableReport("events", whole, newest, future, set_aside=set_aside)
+        if set_aside:
+            report.issues = [("customer_id, name or at", MISSING, set_aside)]
+        return report, rows_without_id
+
+    def _staged(self, shape: Shape) -> _Opened:
         distinct = shape.duplicates_possible and not shape.has("event_id")
         self._staging.stage(shape, shape.columns, "t_events", distinct=distinct)
         if shape.duplicates_possible and shape.has("event_id"):
-            columns = [column for column in shape.columns if column != "event_id"]
-            kept = deduplicated("t_events", ["event_id", *columns], by_id=True)
+            before = self._one("SELECT count(*) FROM t_events")
+            kept = deduplicated("t_events", list(shape.columns), by_id=True)
             self._staging.db.execute(f"CREATE OR REPLACE TABLE t_events AS SELECT * FROM {kept}")
-        return "t_events"
+            self._staging.reports["events"].repeated += before - self._one("SELECT count(*) FROM t_events")
+        return _Opened("t_events", settled=True)
 
-    def _count(self, shape: Shape, as_of: datetime) -> TableReport:
-        events = self._open()
-        missing = " OR ".join(f"{quote(column)} IS NULL" for column in shape.table.required)
-        whole, newest, future, broken = (
-            self._one(f"SELECT {what} FROM {events} AS e {where}", as_of)
-            for what, where in (
-                ("count(*)", ""), ('max("at")', 'WHERE "at" < $b0'), ('count(*)', 'WHERE "at" >= $b0'),
-                ("count(*)", f"WHERE {missing}"),
-            )
-        )  # fmt: skip
-        report = TableReport(
-            "events", int(str(whole)), newest if isinstance(newest, datetime) else None, int(str(future))
-        )
-        if broken:
-            report.issues = [("customer_id, name or at", "missing, so the whole row is set aside", int(str(broken)))]
-        return report
+    def _one(self, statement: str) -> int:
+        return int(self._staging.db.execute(statement).fetchall()[0][0])
 
-    def _one(self, statement: str, as_of: datetime) -> object:
-        bound = Bound()
-        placed = statement.replace("$b0", bound(as_of))
-        if self._on_server:
-            kind = "TIMESTAMP" if 'max("at")' in statement else "BIGINT"
-            self._source.aggregate(placed, bound.used_in(placed), "one_value", {"v": kind})
-            return self._staging.db.execute("SELECT v FROM one_value").fetchall()[0][0]
-        return self._staging.db.execute(placed, bound.used_in(placed)).fetchall()[0][0]
-
-    def _spell(self) -> dict[str, list[str]]:
+    def _spellings(self) -> dict[str, list[str]]:
         """Folded event name to its spellings in the table; one look at the names instead of folding every row."""
-        if self._spellings is None:
-            self._spellings = {}
-            for name in self._distinct_names() if self._shape else []:
-                self._spellings.setdefault(name.strip().casefold(), []).append(name)
-        return self._spellings
+        if self._written is None:
+            opened = self._open(self._shape) if self._shape else None
+            if self._written is None:
+                names = self._distinct_names(opened.relation, opened.on_server) if opened else ()
+                self._written = _by_folded_name(names)
+        return self._written
 
-    def _distinct_names(self) -> Sequence[str]:
-        statement = f"SELECT DISTINCT name FROM {self._open()} AS e WHERE name IS NOT NULL"
-        if self._on_server:
+    def _distinct_names(self, relation: str, on_server: bool) -> Sequence[str]:
+        statement = f"SELECT DISTINCT name FROM {relation} AS e WHERE name IS NOT NULL"
+        if on_server:
             self._source.aggregate(statement, {}, "event_names", {"name": "VARCHAR"})
             statement = "SELECT name FROM event_names"
         return [row[0] for row in self._staging.db.execute(f"{statement} ORDER BY 1").fetchall()]
+
+
+def _select(columns: Mapping[str, str], rows: str) -> str:
+    return f"(SELECT {', '.join(f'{sql} AS {quote(name)}' for name, sql in columns.items())} FROM {rows} AS r)"
+
+
+def _without_id(shape: Shape, text_ids: bool) -> str:
+    if not shape.has("event_id"):
+        return "FALSE"
+    return "event_id IS NULL OR event_id = ''" if text_ids else "event_id IS NULL"
+
+
+def _by_folded_name(names: Iterable[str]) -> dict[str, list[str]]:
+    written: dict[str, list[str]] = {}
+    for name in names:
+        written.setdefault(name.strip().casefold(), []).append(name)
+    return written
+
+
+def _is_id(kind: str) -> bool:
+    return physical(kind) in {"text", "integer"} or re.fullmatch(_WHOLE_IDS, kind) is not None

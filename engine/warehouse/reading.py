@@ -9,22 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from engine.addresses import LONGEST_ADDRESS, PLAIN_ADDRESS
 from engine.warehouse.sql import literal
 from engine.warehouse.tables import Kind
 from engine.warehouse.zones import FIRST_YEAR, LAST_YEAR, local_spans
 
-ADDRESS_PATTERN = (
-    r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]"
-)
-"""One plain address: dot-atom local part of at most 64, a domain with at least two labels; 254 characters in all.
+EARLIEST, LATEST = f"{FIRST_YEAR}-01-02 00:00:00", f"{LAST_YEAR}-12-31 00:00:00"
+"""Instants from the first, included, to the second are read; others are mistakes, or no dates at all."""
 
-No display names, comments, quoted local parts or lists: reading the first of several is how mail goes astray.
-"""
-
-_MOMENT = r"\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}([.,]\d{1,9})?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?)?"
-_OFFSET = r"\d\s*(Z|[+-]\d{2}(:?\d{2})?)$"
+_OFFSET = r"(Z|UTC|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
+_MOMENT = rf"\d{{4}}-\d{{1,2}}-\d{{1,2}}([T ]\d{{1,2}}:\d{{2}}(:\d{{2}}([.,]\d{{1,9}})?)?( ?{_OFFSET})?)?"
 _DATE_ONLY = r"\d{4}-\d{1,2}-\d{1,2}|\d{8}"
+_COUNTED = r"\d{8,13}(\.\d{1,6})?"
+_WHOLE = r"[+-]?\d{1,19}(\.0*)?"
+_AMOUNT = r"[+-]?(\d{1,18}(\.\d{0,10}0*)?|\.\d{1,10}0*)"
+_UNBOUNDED = literal(PLAIN_ADDRESS.replace("{0,61}", "*"))
 _TRUE, _FALSE = "('true','t','yes','y','1')", "('false','f','no','n','0')"
 
 
@@ -44,29 +43,23 @@ class Reading:
     """SQL that is true where the source gave a date without a time."""
 
 
+_FAMILIES = {
+    "text": ("VARCHAR", "ENUM"),
+    "integer": ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"),
+    "decimal": ("DECIMAL", "HUGEINT", "UBIGINT", "UHUGEINT"),
+    "number": ("FLOAT", "DOUBLE"),
+    "boolean": ("BOOLEAN",),
+    "date": ("DATE",),
+    "naive": ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"),
+    "aware": ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ"),
+}
+"""DuckDB types by how they are read; integers are those that fit 64 bits, decimals whatever else is exact."""
+
+
 def physical(duck_type: str) -> str:
-    """Family of a DuckDB type: text, integer, number, boolean, date, naive, aware or other."""
+    """Family of a DuckDB type: text, integer, decimal, number, boolean, date, naive, aware or other."""
     base = duck_type.upper().split("(")[0]
-    families = {
-        "text": ("VARCHAR", "ENUM", "UUID"),
-        "integer": (
-            "TINYINT",
-            "SMALLINT",
-            "INTEGER",
-            "BIGINT",
-            "HUGEINT",
-            "UTINYINT",
-            "USMALLINT",
-            "UINTEGER",
-            "UBIGINT",
-        ),
-        "number": ("FLOAT", "DOUBLE", "DECIMAL"),
-        "boolean": ("BOOLEAN",),
-        "date": ("DATE",),
-        "naive": ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"),
-        "aware": ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ"),
-    }
-    return next((family for family, types in families.items() if base in types), "other")
+    return next((family for family, types in _FAMILIES.items() if base in types), "other")
 
 
 def read(kind: Kind, column: str, family: str, zone: str = "UTC") -> Reading:
@@ -74,59 +67,71 @@ def read(kind: Kind, column: str, family: str, zone: str = "UTC") -> Reading:
     return _READERS[kind](column, family, zone)
 
 
-def _clean(column: str, family: str) -> str:
+def clean(column: str, family: str) -> str:
+    """SQL for the value as text, without spaces around it; NULL when nothing is left."""
     return f"nullif(trim({column}), '')" if family == "text" else f"CAST({column} AS VARCHAR)"
 
 
 def _text(column: str, family: str, _zone: str) -> Reading:
-    return Reading(_clean(column, family), "not text")
+    return Reading(clean(column, family), "not text")
 
 
 def _id(column: str, family: str, _zone: str) -> Reading:
-    whole = f"CAST(CAST({column} AS HUGEINT) AS VARCHAR)" if family == "number" else _clean(column, family)
-    return Reading(whole, "no id")
+    if family not in {"number", "decimal"}:
+        return Reading(clean(column, family), "no id")
+    whole = f"CASE WHEN {column} = trunc({column}) THEN CAST(TRY_CAST({column} AS HUGEINT) AS VARCHAR) END"
+    return Reading(whole, "not a whole number")
 
 
 def _name(column: str, family: str, _zone: str) -> Reading:
-    return Reading(f"lower({_clean(column, family)})", "not a name")
+    return Reading(f"lower({clean(column, family)})", "not a name")
+
+
+def needs_parsing(column: str) -> str:
+    """SQL that is true for texts whose address only `parse_address` can tell: not ASCII, or already in `xn--` form."""
+    text = f"lower({column})"
+    return f"(strlen({column}) <> length({column}) OR contains({text}, '@xn--') OR contains({text}, '.xn--'))"
 
 
 def _address(column: str, family: str, _zone: str) -> Reading:
-    plain = f"lower({_clean(column, family)})"
-    fits = f"regexp_full_match({plain}, {literal(ADDRESS_PATTERN)})"
-    short = f"length({plain}) <= 254 AND position('@' IN {plain}) <= 65"
-    return Reading(f"CASE WHEN {fits} AND {short} THEN {plain} END", "not a single plain address")
+    """What is plain is settled here; the rest was parsed row by row and joined as `address_parsed_`."""
+    bare = clean(column, family)
+    text = f"lower({bare})"
+    # In texts this short no label can be too long, and the pattern without bounds takes half the time.
+    short, long = (f"regexp_full_match({text}, {pattern})" for pattern in (_UNBOUNDED, literal(PLAIN_ADDRESS)))
+    sizes = f"length({bare}) <= {LONGEST_ADDRESS} AND position('@' IN {bare}) <= 65"
+    plain = f"NOT {needs_parsing(bare)} AND {sizes} AND CASE WHEN length({bare}) <= 64 THEN {short} ELSE {long} END"
+    return Reading(f"CASE WHEN {plain} THEN {text} ELSE address_parsed_ END", "not a single plain address")
 
 
 def _zone_name(column: str, family: str, _zone: str) -> Reading:
-    name = _clean(column, family)
+    name = clean(column, family)
     return Reading(f"CASE WHEN {name} IN (SELECT zone FROM known_zone) THEN {name} END", "not a known time zone")
 
 
 def _currency(column: str, family: str, _zone: str) -> Reading:
-    code = f"upper({_clean(column, family)})"
-    return Reading(
-        f"CASE WHEN regexp_full_match({code}, '[A-Z]{{3}}') THEN {code} END", "not an ISO 4217 currency code"
-    )
+    code = f"upper({clean(column, family)})"
+    known = f"{code} IN (SELECT currency FROM currency_digits)"
+    return Reading(f"CASE WHEN {known} THEN {code} END", "not an ISO 4217 currency code")
 
 
 def _integer(column: str, family: str, _zone: str) -> Reading:
     if family == "integer":
-        return Reading(f"CAST({column} AS BIGINT)", "too large")
-    number = f"TRY_CAST({_clean(column, family)} AS DECIMAL(30,6))"
-    whole = f"CASE WHEN {number} = trunc({number}) THEN TRY_CAST({number} AS BIGINT) END"
-    return Reading(whole, "not a whole number")
+        return Reading(f"CAST({column} AS BIGINT)", "not a whole number")
+    number = clean(column, family)
+    whole = f"TRY_CAST(TRY_CAST({number} AS DECIMAL(38,2)) AS BIGINT)"
+    return Reading(f"CASE WHEN regexp_full_match({number}, '{_WHOLE}') THEN {whole} END", "not a whole number")
 
 
 def _number(column: str, family: str, _zone: str) -> Reading:
-    number = f"TRY_CAST({_clean(column, family)} AS DOUBLE)"
+    number = f"TRY_CAST({clean(column, family)} AS DOUBLE)"
     return Reading(f"CASE WHEN isfinite({number}) THEN {number} END", "not a number")
 
 
 def _boolean(column: str, family: str, _zone: str) -> Reading:
     if family == "boolean":
         return Reading(column, "not true or false")
-    word = f"lower({_clean(column, family)})"
+    word = f"lower({clean(column, family)})"
     return Reading(f"CASE WHEN {word} IN {_TRUE} THEN TRUE WHEN {word} IN {_FALSE} THEN FALSE END", "not true or false")
 
 
@@ -140,8 +145,7 @@ def _instant(column: str, family: str, zone: str) -> Reading:
             steps[f"{step}_aware"] = aware
             utc = f"CASE WHEN {step}_aware THEN {step} ELSE {utc} END"
         late = {value: utc}
-    low, high = f"TIMESTAMP '{FIRST_YEAR}-01-02'", f"TIMESTAMP '{LAST_YEAR}-12-31'"
-    bounded = f"CASE WHEN {step} >= {low} AND {step} < {high} THEN {value} END"
+    bounded = f"CASE WHEN {step} >= TIMESTAMP '{EARLIEST}' AND {step} < TIMESTAMP '{LATEST}' THEN {value} END"
     return Reading(bounded, f"not a date between {FIRST_YEAR} and {LAST_YEAR}", steps, late, date_only)
 
 
@@ -152,29 +156,42 @@ def _step_name(column: str) -> str:
 def _moment(column: str, family: str) -> tuple[str, str, str]:
     """SQL for the moment as written, whether it carries an offset (then it is UTC), and whether it is a bare date."""
     if family == "naive":
-        return f"CAST({column} AS TIMESTAMP)", "FALSE", "FALSE"
+        return f"TRY_CAST({column} AS TIMESTAMP)", "FALSE", "FALSE"
     if family == "aware":
         return f"make_timestamp(epoch_us({column}))", "TRUE", "FALSE"
     if family == "date":
         return f"CAST({column} AS TIMESTAMP)", "FALSE", f"{column} IS NOT NULL"
-    if family in {
-        "integer",
-        "number",
-    }:  # seconds or milliseconds since 1970: ten and thirteen digits cannot be confused
-        whole = f"CAST({column} AS BIGINT)"
-        microseconds = f"CASE WHEN abs({whole}) < 100000000000 THEN {whole} * 1000000 ELSE {whole} * 1000 END"
-        return f"make_timestamp({microseconds})", "TRUE", "FALSE"
-    text = f"replace({_clean(column, family)}, ',', '.')"
-    date_only = f"coalesce(regexp_full_match({text}, {literal(_DATE_ONLY)}), FALSE)"
-    aware = f"coalesce(contains({text}, ':') AND regexp_matches({text}, {literal(_OFFSET)}), FALSE)"
+    if family in {"integer", "decimal", "number"}:
+        return _counted(f"TRY_CAST({column} AS DECIMAL(30,6))")
+    text = f"replace({clean(column, family)}, ',', '.')"
+    number = f"TRY_CAST(CASE WHEN regexp_full_match({text}, '{_COUNTED}') THEN {text} END AS DECIMAL(30,6))"
+    counted, from_1970, compact = _counted(number)
+    date_only = f"coalesce(regexp_full_match({text}, '{_DATE_ONLY}'), FALSE)"
+    offset = f"coalesce(contains({text}, ':') AND regexp_matches({text}, '{_OFFSET}$'), FALSE)"
+    joined = f"replace(replace(replace(replace({text}, 'UTC', 'Z'), ' Z', 'Z'), ' +', '+'), ' -', '-')"
     # A cast to TIMESTAMP ignores a written offset, so such values take the aware path.
     parsed = (
-        f"CASE WHEN regexp_full_match({text}, '\\d{{8}}') THEN try_strptime({text}, '%Y%m%d') "
-        f"WHEN NOT regexp_full_match({text}, {literal(_MOMENT)}) THEN NULL "
-        f"WHEN {aware} THEN make_timestamp(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ))) "
+        f"CASE WHEN NOT regexp_full_match({text}, '{_MOMENT}') THEN {counted} "
+        f"WHEN {offset} THEN make_timestamp(epoch_us(TRY_CAST({joined} AS TIMESTAMPTZ))) "
         f"ELSE TRY_CAST({text} AS TIMESTAMP) END"
     )
-    return parsed, aware, date_only
+    return parsed, f"({offset} OR {from_1970})", f"({date_only} OR {compact})"
+
+
+def _counted(number: str) -> tuple[str, str, str]:
+    """Like `_moment`, for numbers told apart by their size: YYYYMMDD, seconds or milliseconds since 1970.
+
+    Eight digits before the point are a date, nine and ten are seconds (1973 to 2286), twelve and thirteen
+    milliseconds (from 1973 on); others are broken.
+    """
+    date = f"{number} BETWEEN 10000000 AND 99999999 AND {number} = trunc({number})"
+    seconds, milliseconds = f"{number} >= 1e8 AND {number} < 1e10", f"{number} >= 1e11 AND {number} < 1e13"
+    parsed = (
+        f"CASE WHEN {date} THEN try_strptime(CAST(CAST({number} AS BIGINT) AS VARCHAR), '%Y%m%d') "
+        f"WHEN {seconds} THEN make_timestamp(CAST({number} * 1000000 AS BIGINT)) "
+        f"WHEN {milliseconds} THEN make_timestamp(CAST({number} * 1000 AS BIGINT)) END"
+    )
+    return parsed, f"coalesce({seconds} OR {milliseconds}, FALSE)", f"coalesce({date}, FALSE)"
 
 
 def _minor(column: str, family: str, _zone: str) -> Reading:
@@ -199,9 +216,10 @@ _READERS = {
 
 def decimal_money(column: str, family: str, digits: str) -> Reading:
     """Minor units of a decimal amount, exact: `digits` is SQL for the number of decimals of the row's currency."""
-    amount = f"TRY_CAST({_clean(column, family)} AS DECIMAL(30,8))"
-    if family == "number":  # binary fractions are read at the precision people wrote them in
-        amount = f"CAST(round({column}, 6) AS DECIMAL(30,8))"
+    text = clean(column, family)
+    amount = f"CASE WHEN regexp_full_match({text}, '{_AMOUNT}') THEN TRY_CAST({text} AS DECIMAL(30,10)) END"
+    if family == "number":  # binary fractions carry noise: they are read at the precision people write amounts in
+        amount = f"TRY_CAST(round(CAST({text} AS DOUBLE), 6) AS DECIMAL(30,6))"
     scaled = f"({amount} * CAST(power(10, {digits}) AS INTEGER))"
     value = f"CASE WHEN {scaled} = trunc({scaled}) THEN TRY_CAST({scaled} AS BIGINT) END"
     return Reading(value, "not an amount with the currency's number of decimals")

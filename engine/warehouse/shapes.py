@@ -13,7 +13,7 @@ from engine.warehouse.sql import quote
 from engine.warehouse.tables import MONEY_ALIASES, TABLES, Kind, Table
 
 _FURTHER_KINDS = {
-    "integer": Kind.NUMBER, "number": Kind.NUMBER, "boolean": Kind.BOOLEAN, "date": Kind.DAY,
+    "integer": Kind.INTEGER, "decimal": Kind.NUMBER, "number": Kind.NUMBER, "boolean": Kind.BOOLEAN, "date": Kind.DAY,
     "naive": Kind.INSTANT, "aware": Kind.INSTANT,
 }  # fmt: skip
 

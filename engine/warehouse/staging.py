@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import duckdb
 
+from engine.addresses import AddressError, parse_address
+from engine.warehouse.reading import clean, needs_parsing
 from engine.warehouse.shapes import Column, Shape
 from engine.warehouse.sources import Only, Source
-from engine.warehouse.sql import literal, quote
+from engine.warehouse.sql import literal, load_rows, quote
 from engine.warehouse.tables import Kind
 
 UNBREAKABLE = {
@@ -18,6 +20,8 @@ UNBREAKABLE = {
     (Kind.BOOLEAN, "boolean"), (Kind.INTEGER, "integer"), (Kind.MINOR, "integer"),
 }  # fmt: skip
 """(kind, physical family) pairs whose values cannot be broken, so looking for broken ones is spared."""
+
+MISSING = "missing, so the whole row is set aside"
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Issue:
 
 @dataclass
 class TableReport:
-    """What reading one table found."""
+    """What reading one table found. `rows` = accepted + set_aside + repeated."""
 
     table: str
     rows: int
@@ -42,13 +46,24 @@ class TableReport:
     """The newest fact before the run's instant."""
     future: int = 0
     """Rows dated at or after the run's instant: no facts, and suspect."""
-    issues: list[tuple[str, str, int]] | None = None
+    issues: list[tuple[str, str, int]] = field(default_factory=list)
     """(column, reason, how many) of what was quarantined."""
+    set_aside: int = 0
+    """Rows left out whole: a value they cannot do without is broken, or another row contradicts them."""
+    repeated: int = 0
+    """Rows counted once with another: exact repeats, and older rows under the same id."""
+    unknown: int | None = None
+    """Accepted rows of customers who are not in the customers table; None where they were not looked for."""
+
+    @property
+    def accepted(self) -> int:
+        """Rows that are used."""
+        return self.rows - self.set_aside - self.repeated
 
     @property
     def quarantined(self) -> int:
         """How many values and rows were set aside."""
-        return sum(count for _, _, count in self.issues or ())
+        return sum(count for _, _, count in self.issues)
 
 
 class Staging:
@@ -65,24 +80,57 @@ class Staging:
     def stage(self, shape: Shape, columns: Iterable[str], into: str, distinct: bool = False) -> None:
         """Make table `into` with the columns asked for, the key and what a row cannot do without.
 
-        Broken values become NULL; rows without a required value are left out; both are counted in `reports`.
+        Broken values become NULL; rows without a required value are left out; both are counted in `reports`. With
+        `distinct`, rows that are alike in every column of the source are kept once.
         """
         wanted = self._columns(shape, columns)
-        every = list(shape.columns.values()) if distinct else wanted
-        relation = self.source.relation(shape.name, [column.raw for column in every], self.only(shape))
-        rows = f"(SELECT DISTINCT * FROM {relation})" if distinct else relation
-        select = self._select(shape, wanted, rows)
-        self.db.execute(f"CREATE OR REPLACE TABLE {quote(into)} AS {select}")
-        self.reports[shape.name] = self._report(shape, wanted, into, relation)
+        read = list(shape.columns.values()) if distinct else wanted
+        with self.source.reading(shape.name):
+            relation = self._relation(shape, read)
+            copies = f"SELECT *, count(*) AS copies_ FROM {relation} GROUP BY ALL"
+            rows = f"({copies})" if distinct else f"(SELECT *, 1 AS copies_ FROM {relation})"
+            select = f"{self._select(shape, wanted, rows, ['copies_'])}"
+            self.db.execute(f"CREATE OR REPLACE TABLE {quote(into)} AS {select}")
+            self.reports[shape.name] = self._report(shape, wanted, into, relation)
         self.db.execute(f"ALTER TABLE {quote(into)} DROP COLUMN broken_")
-        self.db.execute(f"DELETE FROM {quote(into)} WHERE {_row_is_broken(shape)}")
+        self.db.execute(f"ALTER TABLE {quote(into)} DROP COLUMN copies_")
+
+    def stage_whole(self, shape: Shape, into: str, keys: str) -> None:
+        """Make table `into` with all columns of the rows whose key is among those that the SQL `keys` selects."""
+        columns = list(shape.columns.values())
+        with self.source.reading(shape.name):
+            select = self._select(shape, columns, self._relation(shape, columns))
+            accepted = f"SELECT * EXCLUDE (broken_) FROM ({select}) WHERE NOT ({_row_is_broken(shape)})"
+            self.db.execute(
+                f"CREATE OR REPLACE TABLE {quote(into)} AS {accepted} AND {quote(shape.table.key)} IN ({keys})"
+            )
 
     def issues(self, shape: Shape, limit: int | None = None) -> list[Issue]:
         """Every quarantined value of a table, in the table's own order."""
         wanted = self._columns(shape, shape.columns)
-        relation = self.source.relation(shape.name, [column.raw for column in wanted], self.only(shape))
-        rows = self.db.execute(f"{self._issue_select(shape, wanted, relation)}{f' LIMIT {limit}' if limit else ''}")
-        return [Issue(shape.name, *row) for row in rows.fetchall()]
+        with self.source.reading(shape.name):
+            select = self._issue_select(shape, wanted, self._relation(shape, wanted))
+            rows = self.db.execute(f"{select}{f' LIMIT {limit}' if limit else ''}").fetchall()
+        return [Issue(shape.name, *row) for row in rows]
+
+    def _relation(self, shape: Shape, columns: Sequence[Column]) -> str:
+        """The raw rows, with the addresses beside them that SQL cannot read."""
+        relation = self.source.relation(shape.name, [column.raw for column in columns], self.only(shape))
+        for column in columns:
+            if column.kind is Kind.ADDRESS:
+                bare = clean(quote(column.raw), column.family)
+                load_rows(self.db, "address_read", {"address_given_": "VARCHAR", "address_parsed_": "VARCHAR"},
+                          self._parsed(bare, relation))  # fmt: skip
+                return f"(SELECT * FROM {relation} AS r LEFT JOIN address_read AS a ON a.address_given_ = {bare})"
+        return relation
+
+    def _parsed(self, bare: str, relation: str) -> Iterator[tuple[str, str]]:
+        texts = self.db.execute(f"SELECT DISTINCT {bare} FROM {relation} AS r WHERE {needs_parsing(bare)}").fetchall()
+        for (text,) in texts:
+            try:
+                yield text, parse_address(text)
+            except AddressError:
+                continue  # without a parsed form it is broken
 
     def _columns(self, shape: Shape, names: Iterable[str]) -> list[Column]:
         wanted = dict.fromkeys([*shape.table.required, shape.table.key, *names])
@@ -97,8 +145,8 @@ class Staging:
             return None
         return Only(shape.columns["customer_id"].raw, self.customer_ids)
 
-    def _select(self, shape: Shape, columns: Sequence[Column], relation: str) -> str:
-        values, flags, broken = [], [], []
+    def _select(self, shape: Shape, columns: Sequence[Column], relation: str, further: Sequence[str] = ()) -> str:
+        values, flags, broken = [], list(further), []
         for column in columns:
             reading = column.reading(shape.settings.timezone)
             values.append(f"{self._bounded(shape, column, reading.value)} AS {quote(column.name)}")
@@ -111,7 +159,8 @@ class Staging:
         missing = [f"({self._bounded(shape, c, c.reading(shape.settings.timezone).value)}) IS NULL"
                    for c in columns if c.name in shape.table.required]  # fmt: skip
         any_broken = " OR ".join([*broken, *missing]) or "FALSE"
-        return f"SELECT {', '.join([*values, *flags])}, {any_broken} AS broken_ FROM {self._stepped(shape, columns, relation)}"
+        rows = self._stepped(shape, columns, relation)
+        return f"SELECT {', '.join([*values, *flags])}, {any_broken} AS broken_ FROM {rows}"
 
     def _stepped(self, shape: Shape, columns: Sequence[Column], relation: str) -> str:
         """The raw relation with the intermediate columns that readings need."""
@@ -153,26 +202,33 @@ class Staging:
             if self._breakable(shape, column):
                 cases.append(_case(self._broken(shape, column), column.name, raw, reason))
             if column.name in shape.table.required:
-                empty = f"nullif(trim({raw}), '') IS NULL"
-                cases.append(_case(empty, column.name, "''", "missing, so the whole row is set aside"))
+                cases.append(_case(f"NOT {_present(column)}", column.name, "''", MISSING))
         found = f"unnest([{', '.join(cases)}])"
-        inner = f"SELECT coalesce(CAST({quote(key.raw)} AS VARCHAR), '') AS k, {found} AS f FROM {self._stepped(shape, columns, relation)}"
+        rows = self._stepped(shape, columns, relation)
+        inner = f"SELECT coalesce(CAST({quote(key.raw)} AS VARCHAR), '') AS k, {found} AS f FROM {rows}"
         return f"SELECT k, f.c, coalesce(f.v, ''), f.r FROM ({inner}) WHERE f IS NOT NULL"
 
     def _report(self, shape: Shape, columns: Sequence[Column], into: str, relation: str) -> TableReport:
-        rows, broken = self.db.execute(
-            f"SELECT count(*), count(*) FILTER (WHERE broken_) FROM {quote(into)}"
+        """Count what is there, and take the rows out that cannot be used."""
+        left_out = _row_is_broken(shape)
+        rows, broken, set_aside, kept = self.db.execute(
+            f"SELECT coalesce(sum(copies_), 0), count(*) FILTER (WHERE broken_), "
+            f"coalesce(sum(copies_) FILTER (WHERE {left_out}), 0), count(*) FILTER (WHERE NOT ({left_out})) "
+            f"FROM {quote(into)}"
         ).fetchall()[0]
-        report = TableReport(shape.name, rows)
+        report = TableReport(shape.name, int(rows), set_aside=int(set_aside), repeated=int(rows - set_aside - kept))
+        if broken:
+            issues = self._issue_select(shape, columns, relation)
+            report.issues = self.db.execute(
+                f"SELECT c, r, count(*) FROM ({issues}) AS i(k, c, v, r) GROUP BY ALL ORDER BY ALL"
+            ).fetchall()
+            self.db.execute(f"DELETE FROM {quote(into)} WHERE {left_out}")
         freshest = shape.table.freshest
         if freshest and freshest in {column.name for column in columns}:
             newest = f"max({quote(freshest)}) FILTER (WHERE {quote(freshest)} < $as_of)"
             future = f"count(*) FILTER (WHERE {quote(freshest)} >= $as_of)"
             found = self.db.execute(f"SELECT {newest}, {future} FROM {quote(into)}", {"as_of": self.as_of}).fetchall()
             report.newest, report.future = found[0]
-        if broken:
-            grouped = f"SELECT c, r, count(*) FROM ({self._issue_select(shape, columns, relation)}) AS i(k, c, v, r) GROUP BY ALL ORDER BY ALL"
-            report.issues = self.db.execute(grouped).fetchall()
         return report
 
 

@@ -69,7 +69,7 @@ class Table:
     key: str
     """The column that names a row in `data issues`."""
     unique: bool = False
-    """Whether `key` may occur once only; rows that contradict one another under one key are set aside."""
+    """Whether `key` may occur once only; of rows under one key the latest `updated_at` is valid, if there is one."""
     freshest: str | None = None
     """The column whose newest past value says how fresh the table is."""
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -102,6 +102,7 @@ TABLES: dict[str, Table] = {
                 "consent_at": _AT,
                 "consent_source": _TEXT,
                 "stripe_customer_id": _ID,
+                "updated_at": _AT,
             },
             required=("customer_id",),
             key="customer_id",
@@ -141,6 +142,7 @@ TABLES: dict[str, Table] = {
                 "ended_at": _DAY,
                 "cancel_reason": _TEXT,
                 "anchor_date": _DAY,
+                "updated_at": _AT,
             },
             required=("subscription_id", "customer_id"),
             key="subscription_id",
@@ -181,6 +183,7 @@ TABLES: dict[str, Table] = {
                 "billing_reason": _TEXT,
                 "collection_method": _TEXT,
                 "livemode": _FLAG,
+                "updated_at": _AT,
             },
             required=("invoice_id", "customer_id"),
             key="invoice_id",
@@ -206,6 +209,7 @@ TABLES: dict[str, Table] = {
                 "exp_year": _NUMBER,
                 "is_default": _FLAG,
                 "added_at": _AT,
+                "updated_at": _AT,
             },
             required=("payment_method_id", "customer_id"),
             key="payment_method_id",
@@ -251,6 +255,7 @@ TABLES: dict[str, Table] = {
                 "reason": _TEXT,
                 "comment": _TEXT,
                 "at": _AT,
+                "updated_at": _AT,
             },
             required=("response_id", "customer_id", "score", "at"),
             key="response_id",
@@ -267,6 +272,7 @@ TABLES: dict[str, Table] = {
                 "closed_at": _AT,
                 "priority": _TEXT,
                 "text": _TEXT,
+                "updated_at": _AT,
             },
             required=("ticket_id", "customer_id", "opened_at"),
             key="ticket_id",

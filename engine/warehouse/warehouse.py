@@ -12,6 +12,7 @@ from engine.currencies import exponents
 from engine.project.settings import Settings
 from engine.project.trigger_spec import Catalog, ColumnType
 from engine.warehouse import subscriptions
+from engine.warehouse.duplicates import duplicate_issues, settle_duplicates
 from engine.warehouse.events import Events
 from engine.warehouse.facts import FactSet
 from engine.warehouse.shapes import Shape, shape_of
@@ -45,8 +46,9 @@ class Warehouse:
             None if customer_ids is None else tuple(customer_ids),
         )  # fmt: skip
         self.facts = FactSet()
-        self.events = Events(self.shapes.get("events"), self.source, self.staging)
+        self.events = Events(self.shapes.get("events"), self.source, self.staging, as_of)
         self.zones: list[str] = []
+        self._people = "t_customers"
         self._fill_constants()
 
     @property
@@ -72,7 +74,7 @@ class Warehouse:
         """
         shape = self.shapes["customers"]
         self.staging.stage(shape, dict.fromkeys([*_BASICS, *columns]), "t_customers_read")
-        self._settle_duplicates(shape, "t_customers_read")
+        settle_duplicates(self.staging, shape, "t_customers_read")
         self._number_zones(shape)
         self.db.execute(f"CREATE OR REPLACE TABLE t_customers_numbered AS {self._customer_select(shape)}")
         local = self._localised(shape, "t_customers_numbered", dates, prefix="c_")
@@ -90,12 +92,14 @@ class Warehouse:
         if table == "subscriptions":
             wanted |= dict.fromkeys(subscriptions.needed_columns(shape))
         self.staging.stage(shape, wanted, f"{into}_read")
-        self._settle_duplicates(shape, f"{into}_read")
+        settle_duplicates(self.staging, shape, f"{into}_read")
         select = f"SELECT * FROM {into}_read"
         if shape.has("customer_id"):
-            own = f"SELECT c.cust, c.zone_no, r.* FROM {into}_read AS r JOIN t_customers AS c ON c.customer_id = r.customer_id"
-            select = self._localised(shape, f"({own})", dates)
+            known = f"{into}_read AS r JOIN t_customers AS c ON c.customer_id = r.customer_id"
+            select = self._localised(shape, f"(SELECT c.cust, c.zone_no, r.* FROM {known})", dates)
         self.db.execute(f"CREATE OR REPLACE TABLE {into}_local AS {select}")
+        if shape.has("customer_id"):
+            self.reports[table].unknown = self._count(f"{into}_read") - self._count(f"{into}_local")
         bound = Bound()
         final = f"SELECT * FROM {into}_local"
         if table == "subscriptions":
@@ -115,25 +119,40 @@ class Warehouse:
             select += [f"s.{quote(column)} AS {quote('sub_' + column)}" for column in columns]
             joins.append(f"LEFT JOIN ({self._in_service(columns)}) AS s ON s.cust = c.cust")
         for number, part in enumerate(self.facts.slices(self.as_of)):
-            relation = self.events.slice_relation(part, number, self.as_of, bound)
+            with self.source.reading("events"):
+                relation = self.events.slice_relation(part, number, bound)
             select += [_zero_when_none(f"f{number}", name, fact.counts_rows or fact.aggregate == "distinct_days")
                        for name, fact in part.facts]  # fmt: skip
             joins.append(f"LEFT JOIN {relation} AS f{number} ON CAST(f{number}.customer_id AS VARCHAR) = c.customer_id")
         statement = (
             f"CREATE OR REPLACE TABLE person AS SELECT {', '.join(select)} FROM t_customers AS c {' '.join(joins)}"
         )
-        execute(self.db, statement, bound)
+        with self.source.reading("events"):  # the one table that may be read only now, where it lies
+            execute(self.db, statement, bound)
         self.db.execute("DROP TABLE t_customers")
+        self._people = "person"
 
-    def report(self, table: str) -> TableReport | None:
-        """Row count and freshness of a mapped table; events are looked at when first asked for."""
-        if table == "events":
-            return self.events.report(self.as_of)
-        return self.reports.get(table)
+    def report(self, table: str, *, thorough: bool = False) -> TableReport | None:
+        """Row count and freshness of a mapped table; events are looked at when first asked for.
+
+        Rows of unknown customers are always counted, but for events that are read in place: there only when
+        `thorough`, because it takes a look at every row.
+        """
+        if table != "events":
+            return self.reports.get(table)
+        with self.source.reading("events"):
+            report = self.events.report()
+            if report and report.unknown is None and (thorough or self.events.copied):
+                self.events.count_unknown(self._people)
+        return report
 
     def issues(self, table: str, limit: int | None = None) -> list[Issue]:
-        """Quarantined values of one table."""
-        return self.staging.issues(self.shapes[table], limit)
+        """Quarantined values of one table, then rows under repeated ids; at most `limit` in all."""
+        shape = self.shapes[table]
+        found = self.staging.issues(shape, limit)
+        if limit is None or len(found) < limit:
+            found += duplicate_issues(self.staging, shape, limit and limit - len(found))
+        return found
 
     def close(self) -> None:
         """Let go of the source; the staged tables stay usable through `db`."""
@@ -150,30 +169,6 @@ class Warehouse:
     def _types(self, table: str) -> dict[str, ColumnType]:
         shape = self.shapes.get(table)
         return {name: column.kind.type for name, column in shape.columns.items()} if shape else {}
-
-    def _settle_duplicates(self, shape: Shape, table: str) -> None:
-        """Repeated rows count once; rows that contradict one another under one key are all set aside.
-
-        Where the table has `updated_at`, the latest row is the valid one instead.
-        """
-        key = shape.table.key
-        if not shape.table.unique or not shape.duplicates_possible:
-            return
-        repeated = f"SELECT {quote(key)} FROM {table} GROUP BY {quote(key)} HAVING count(*) > 1"
-        if not self.db.execute(f"SELECT count(*) FROM ({repeated})").fetchall()[0][0]:
-            return
-        columns = [row[0] for row in self.db.execute(f"DESCRIBE {table}").fetchall()]
-        if "updated_at" in columns:
-            kept = f"SELECT DISTINCT ON ({quote(key)}) * FROM {table} ORDER BY {quote(key)}, updated_at DESC NULLS LAST"
-            reason = "an older row under the same id"
-        else:
-            distinct = f"SELECT DISTINCT * FROM {table}"
-            kept = f"SELECT * FROM ({distinct}) QUALIFY count(*) OVER (PARTITION BY {quote(key)}) = 1"
-            reason = "repeated or contradicting rows under one id"
-        before = self._count(table)
-        self.db.execute(f"CREATE OR REPLACE TABLE {table} AS {kept}")
-        report = self.reports[shape.name]
-        report.issues = [*(report.issues or []), (key, reason, before - self._count(table))]
 
     def _count(self, table: str) -> int:
         return int(self.db.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])

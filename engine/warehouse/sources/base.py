@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import duckdb
 
+from engine.errors import HoldfastError, Problem, SetupError, UnavailableError
 from engine.project.settings import TableSettings
 from engine.warehouse.sql import Bindable, literal, quote
 
@@ -46,6 +48,9 @@ class Source(ABC):
     in_place: ClassVar[bool] = False
     """True when event facts are aggregated by the source's own engine instead of being read into DuckDB."""
 
+    errors: tuple[type[Exception], ...] = (duckdb.Error,)
+    """What reading rows may raise."""
+
     def __init__(
         self, url: str, root: Path, tables: Mapping[str, TableSettings], db: duckdb.DuckDBPyConnection
     ) -> None:
@@ -71,7 +76,7 @@ class Source(ABC):
         raise TypeError(f"{type(self).__name__} has its events in DuckDB already")
 
     def own_relation(self, table: str) -> str:
-        """SQL text of the mapped table in the source's own engine."""
+        """A relation that stands for the mapped table in statements for `aggregate`."""
         raise TypeError(f"{type(self).__name__} has its events in DuckDB already")
 
     def run_query(self, query: str, values: Mapping[str, Bindable | None], into: str) -> None:
@@ -82,5 +87,26 @@ class Source(ABC):
         """A text that changes whenever the tables may have changed, or None when the source cannot know."""
         return None
 
-    def close(self) -> None:
+    @contextmanager
+    def reading(self, table: str) -> Iterator[None]:
+        """Around every statement that touches a table's rows: what fails in it names the table."""
+        try:
+            yield
+        except self.errors as error:
+            raise self.unreadable(table, error) from error
+
+    def unreadable(self, table: str, error: Exception) -> HoldfastError:
+        """The error for a table whose rows cannot be read."""
+        found = f"warehouse.tables.{table} cannot be read: {first_line(error)}"
+        if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
+            return UnavailableError(found)
+        return SetupError(Problem("config.yaml", None, None, "HF601", found))
+
+    def close(self) -> None:  # noqa: B027 - most sources have nothing to let go of
         """Let go of the connection; harmless when called twice."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an engine's message: those below show its own syntax, or customers' rows."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

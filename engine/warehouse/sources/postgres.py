@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import sqlglot
 
-from engine.errors import Problem, SetupError, UnavailableError
-from engine.warehouse.sources.base import Only, RawColumn, Source
+from engine.errors import HoldfastError, UnavailableError
+from engine.warehouse.sources.base import Only, RawColumn, Source, first_line
 from engine.warehouse.sql import Bindable, literal, quote
 
 if TYPE_CHECKING:
@@ -33,10 +34,12 @@ class PostgresSource(Source):
     def open(self) -> None:
         """Connect, in UTC whatever the server's zone, and fix the state of all tables for this evaluation."""
         try:
-            import psycopg
+            import psycopg  # noqa: PLC0415 - an extra: needed only where the tables are there
         except ImportError as error:
             message = "warehouse.url: PostgreSQL needs another package; pip install 'holdfast[postgres]'"
             raise UnavailableError(message) from error
+        self.errors = (duckdb.Error, psycopg.Error)
+        self._lost = psycopg.OperationalError
         try:
             self._connection: psycopg.Connection[Any] = psycopg.connect(self.url, connect_timeout=10)
             self._connection.execute("SET TIME ZONE 'UTC'")
@@ -45,18 +48,12 @@ class PostgresSource(Source):
             self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             self._connection.read_only = True
         except psycopg.Error as error:
-            raise UnavailableError(f"warehouse.url: PostgreSQL cannot be reached: {_first_line(error)}") from error
+            raise UnavailableError(f"warehouse.url: PostgreSQL cannot be reached: {first_line(error)}") from error
 
     def describe(self, table: str) -> list[RawColumn]:
         """Columns are copied as text; events stay on the server in their own types."""
-        import psycopg
-
-        try:
-            with self._connection.transaction():
-                cursor = self._connection.execute(f"SELECT * FROM {self.own_relation(table)} AS t LIMIT 0")
-        except psycopg.Error as error:
-            found = f"warehouse.tables.{table} cannot be read: {_first_line(error)}"
-            raise SetupError(Problem("config.yaml", None, None, "HF601", found)) from error
+        with self.reading(table), self._connection.transaction():
+            cursor = self._connection.execute(f"SELECT * FROM {self._from(table)} AS t LIMIT 0")
         columns = cursor.description or ()
         kinds = {column.name: _TYPES.get(column.type_display.split("(")[0], "VARCHAR") for column in columns}
         return [RawColumn(name, "VARCHAR", kind) for name, kind in kinds.items()]
@@ -66,22 +63,21 @@ class PostgresSource(Source):
         target = f"raw_{table}"
         texts = ", ".join(f"CAST({quote(name)} AS text) AS {quote(name)}" for name in columns)
         where = f" WHERE {only.condition}" if only else ""
-        select = f"SELECT {texts} FROM {self.own_relation(table)} AS t{where}"
-        self._copy(select, {}, target, dict.fromkeys(columns, "VARCHAR"))
+        select = f"SELECT {texts} FROM {self._from(table)} AS t{where}"
+        self._copy(select, None, target, dict.fromkeys(columns, "VARCHAR"))
         return quote(target)
 
     def own_relation(self, table: str) -> str:
-        """The mapped table or query on the server."""
-        settings = self.tables[table]
-        if settings.query:
-            return f"({settings.query})"
-        return ".".join(quote(part) for part in (settings.table or table).split("."))
+        """A name that `aggregate` replaces after translating: a query of the company's is in its own dialect."""
+        return quote(f"the company's {table}")
 
     def aggregate(
         self, statement: str, values: Mapping[str, Bindable | None], into: str, columns: Mapping[str, str]
     ) -> None:
         """Translate one statement, run it on the server and copy its rows."""
         translated = translate(statement)
+        for table in self.tables:
+            translated = translated.replace(self.own_relation(table), self._from(table).replace("%", "%%"))
         self._copy(translated, values, into, columns)
 
     def run_query(self, query: str, values: Mapping[str, Bindable | None], into: str) -> None:
@@ -99,20 +95,30 @@ class PostgresSource(Source):
         )
         self._copy(f"SELECT {casts} FROM ({pattern}) AS q", values, into, naive)
 
+    def unreadable(self, table: str, error: Exception) -> HoldfastError:
+        """A lost connection is not a wrong table."""
+        if isinstance(error, self._lost):
+            return UnavailableError(f"warehouse.url: PostgreSQL has gone away: {first_line(error)}")
+        return super().unreadable(table, error)
+
     def close(self) -> None:
         """End the transaction and the connection."""
         self._connection.close()
 
+    def _from(self, table: str) -> str:
+        """The mapped table or query on the server."""
+        settings = self.tables[table]
+        if settings.query:
+            return f"({settings.query})"
+        return ".".join(quote(part) for part in (settings.table or table).split("."))
+
     def _copy(
-        self,
-        select: str,
-        values: Mapping[str, Bindable | None],
-        into: str,
-        columns: Mapping[str, str],
+        self, select: str, values: Mapping[str, Bindable | None] | None, into: str, columns: Mapping[str, str]
     ) -> None:
+        """The result as table `into`; without `values`, per cent signs in `select` stand for themselves."""
         with tempfile.NamedTemporaryFile(suffix=".csv") as file:
             with self._connection.cursor().copy(
-                f"COPY ({select}) TO STDOUT (FORMAT csv)", dict(values) or None
+                f"COPY ({select}) TO STDOUT (FORMAT csv)", None if values is None else dict(values)
             ) as copy:
                 for block in copy:
                     file.write(block)
@@ -126,8 +132,8 @@ class PostgresSource(Source):
             return
         types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
         self.db.execute(
-            f"INSERT INTO {quote(into)} SELECT * FROM read_csv({literal(str(path))}, header = false, auto_detect = false, "
-            f"delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\n', max_line_size = 20000000, "
+            f"INSERT INTO {quote(into)} SELECT * FROM read_csv({literal(str(path))}, header = false, "
+            f"auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\n', max_line_size = 20000000, "
             f"columns = {{{types}}})"
         )
 
@@ -140,7 +146,3 @@ def translate(statement: str) -> str:
 def _named(query: str) -> str:
     """`:as_of` becomes psycopg's named parameter; per cent signs of the query are kept as they are."""
     return re.sub(r"(?<![:\w]):(\w+)", r"%(\1)s", query.replace("%", "%%"))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

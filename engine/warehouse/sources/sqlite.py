@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from engine.errors import Problem, SetupError, UnavailableError
+import duckdb
+
+from engine.errors import HoldfastError, UnavailableError
 from engine.warehouse.sources.base import Only, RawColumn, Source
+from engine.warehouse.sources.looks import types_of
 from engine.warehouse.sql import csv_list, load_rows, quote
 
 _BATCH = 10_000
+_SAMPLE_ROWS = 1_000
 
 
 class SqliteSource(Source):
     """`sqlite:///shop.db`, opened read-only; one read transaction for all tables, so they belong together."""
 
     scheme = ("sqlite",)
+    errors = (duckdb.Error, sqlite3.Error)
 
     def open(self) -> None:
         """Open the file and fix the state of all tables for this evaluation."""
@@ -34,13 +40,13 @@ class SqliteSource(Source):
 
     def describe(self, table: str) -> list[RawColumn]:
         """Everything arrives as text; the declared type says what it looks like."""
-        try:
+        with self.reading(table):
             cursor = self._connection.execute(f"SELECT * FROM {self._from(table)} LIMIT 0")
-        except sqlite3.Error as error:
-            found = f"warehouse.tables.{table} cannot be read: {error}"
-            raise SetupError(Problem("config.yaml", None, None, "HF601", found)) from error
-        declared = self._declared(table)
-        return [RawColumn(name, "VARCHAR", declared.get(name, "VARCHAR")) for name, *_ in cursor.description]
+            names = [name for name, *_ in cursor.description]
+            declared = self._declared(table) or self._found(table, names)
+            texts = [name for name in names if declared.get(name, "VARCHAR") == "VARCHAR"]
+            looks = self._looks(table, texts) if texts else {}
+        return [RawColumn(name, "VARCHAR", looks.get(name) or declared[name]) for name in names]
 
     def relation(self, table: str, columns: Sequence[str], only: Only | None = None) -> str:
         """Copies the columns asked for into a temporary table of text columns and names it."""
@@ -49,6 +55,13 @@ class SqliteSource(Source):
         cursor = self._connection.execute(f"SELECT {csv_list(columns)} FROM {self._from(table)}{where}")
         load_rows(self.db, target, dict.fromkeys(columns, "VARCHAR"), _rows(cursor))
         return quote(target)
+
+    def unreadable(self, table: str, error: Exception) -> HoldfastError:
+        """Text that is not UTF-8 is told without the text: it is a customer's."""
+        undecoded = re.match(r"Could not decode to UTF-8 column '(.*?)'", str(error))
+        if undecoded:
+            error = ValueError(f'the column "{undecoded[1]}" holds bytes that are not UTF-8')
+        return super().unreadable(table, error)
 
     def changed_since(self) -> str | None:
         """Size and change time of the file and of its write-ahead log."""
@@ -70,8 +83,26 @@ class SqliteSource(Source):
         rows = self._connection.execute(f"PRAGMA table_info({quote(settings.table or table)})")
         return {str(name): _affinity(str(kind).upper()) for _, name, kind, *_ in rows}
 
+    def _found(self, table: str, names: Sequence[str]) -> dict[str, str]:
+        """Types of a query's columns, by the values of its first rows."""
+        sample = self._connection.execute(f"SELECT * FROM {self._from(table)} LIMIT {_SAMPLE_ROWS}").fetchall()
+        kinds = [{type(value) for value in column if value is not None} for column in zip(*sample, strict=True)]
+        types = [
+            "BIGINT" if kind == {int} else "DOUBLE" if kind and kind <= {int, float} else "VARCHAR" for kind in kinds
+        ]
+        return dict(zip(names, types or ["VARCHAR"] * len(names), strict=True))
+
+    def _looks(self, table: str, names: Sequence[str]) -> dict[str, str]:
+        """Columns of text that hold dates, which SQLite has no type for."""
+        select = f"SELECT {csv_list(names)} FROM {self._from(table)} LIMIT {_SAMPLE_ROWS}"
+        load_rows(self.db, "sample", dict.fromkeys(names, "VARCHAR"), _rows(self._connection.execute(select)))
+        found = types_of(self.db, "sample", names)
+        return {name: kind for name, kind in found.items() if kind in {"DATE", "TIMESTAMP"}}
+
 
 def _affinity(declared: str) -> str:
+    if declared == "DATE":
+        return declared
     families = (("BOOL", "BOOLEAN"), ("DATE", "TIMESTAMP"), ("TIME", "TIMESTAMP"), ("INT", "BIGINT"))
     numbers = (("REAL", "DOUBLE"), ("FLOA", "DOUBLE"), ("DOUB", "DOUBLE"), ("NUM", "DOUBLE"), ("DEC", "DOUBLE"))
     return next((kind for part, kind in (*families, *numbers) if part in declared), "VARCHAR")
@@ -81,6 +112,14 @@ def _rows(cursor: sqlite3.Cursor) -> Iterator[tuple[object, ...]]:
     while batch := cursor.fetchmany(_BATCH):
         for row in batch:
             if any(isinstance(value, bytes) for value in row):
-                yield tuple(value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in row)
+                yield tuple(_text(value) if isinstance(value, bytes) else value for value in row)
             else:
                 yield row
+
+
+def _text(value: bytes) -> str:
+    """Bytes that are no text are taken by their hexadecimal digits, so that different ones stay different."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.hex()
