@@ -100,6 +100,7 @@ class Evaluation:
         self.warehouse = Warehouse(settings, root, as_of, customer_ids)
         self.bound = Bound()
         self.compiled: list[Compiled] = []
+        self._queried: set[int] = set()
 
     @property
     def db(self) -> duckdb.DuckDBPyConnection:
@@ -236,10 +237,14 @@ class Evaluation:
         return sorted(name for name in names if shape and (name in shape.columns or name in DERIVED))
 
     def _run_query(self, number: int, rule: Rule, query: str) -> None:
+        """Run a rule's query once: its columns are asked for before its rows are."""
+        if number in self._queried:
+            return
         text = self._queries.get(query)
         if text is None:
             raise SetupError(_at(rule, "HF312", f'there is no file "rules/{query}"', "expected the query's file there"))
         run_query(self.warehouse, text, f"rules/{query}", f"query_{number}")
+        self._queried.add(number)
 
     def _load_sent(self) -> None:
         asked = sorted(
