@@ -242,7 +242,7 @@ class Evaluation:
             return
         text = self._queries.get(query)
         if text is None:
-            raise SetupError(_at(rule, "HF312", f'there is no file "rules/{query}"', "expected the query's file there"))
+            raise SetupError(_at(rule, "HF607", f'there is no file "rules/{query}"', "expected the query's file there"))
         run_query(self.warehouse, text, f"rules/{query}", f"query_{number}")
         self._queried.add(number)
 
