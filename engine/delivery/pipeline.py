@@ -61,15 +61,17 @@ class _Delivery:
         self.breakers = {name: Breaker() for name in parts.channels}
         self.bucket = TokenBucket(options.rate_per_s)
         self.unsaved: list[Outcome] = []
-        self.began_s = self.told_s = time.monotonic()
+        self.began_s = time.monotonic()
+        self.tell_at_s = self.began_s + _PROGRESS_EVERY_S
 
     def run(self) -> DeliveryReport:
         """Turn after turn until nothing is due and nothing is under way."""
         with self._workers() as workers:
             while True:
                 self._take_in(workers.finished(self._sleep_s(workers)))
-                begun = [] if self.stop.is_set() else self._choose(workers)
-                self._commit(begun, workers)
+                self._commit([] if self.stop.is_set() else self._choose(workers), workers)
+                if not self.stop.is_set():  # the next mails are made while the calls are under way
+                    self.admission.fill(self._working_channels())
                 self._tell()
                 if not workers.under_way and (self.stop.is_set() or self._is_done()):
                     break
@@ -116,7 +118,6 @@ class _Delivery:
         return self.breakers[channel].quiet_until_s <= time.monotonic()
 
     def _choose(self, workers: Workers) -> list[Ready]:
-        self.admission.fill(self._working_channels())
         room = self.options.concurrency - workers.under_way
         chosen = self.admission.take(min(room, self.bucket.available(time.monotonic())), self._may_send)
         self.bucket.take(len(chosen))
@@ -192,10 +193,11 @@ class _Delivery:
 
     def _tell(self) -> None:
         now_s = time.monotonic()
-        if self.on_progress is None or now_s - self.told_s < _PROGRESS_EVERY_S:
+        if self.on_progress is None or now_s < self.tell_at_s:
             return
-        self.told_s = now_s
         waiting = self.store.outbox.due_count(self.parts.clock()) + len(self.admission.ready)
+        counting_s = time.monotonic() - now_s
+        self.tell_at_s = now_s + max(_PROGRESS_EVERY_S, 50 * counting_s)  # counting a million rows takes a while
         self.on_progress(
             Progress(self.report.sent, waiting, self.report.failed, self.report.sent / (now_s - self.began_s))
         )

@@ -77,16 +77,17 @@ def test_whoever_unsubscribed_since_the_plan_gets_nothing_and_the_exposure_is_ta
     assert [one.how for one in history.settled] == ["stopped"]
 
 
-def test_an_unsubscribe_during_the_delivery_stops_the_message(store: Store) -> None:
+def test_an_unsubscribe_while_the_message_waits_for_its_turn_stops_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.delivery.admission.JUDGED_FOR_S", 0.05)
     plan(store, ["ann", "bob"])
-    desk = Desk()
 
-    def then_bob_leaves() -> None:
+    def bob_leaves() -> None:
         store.suppressions.add([Suppression("key-bob", None, "unsubscribed", None, None, "test", NOW)])
-        time.sleep(2.1)  # longer than a judgement counts
 
-    desk.before = then_bob_leaves
-    report = deliver(store, parts(desk), options(concurrency=1))
+    desk = Desk(before=bob_leaves)
+    report = deliver(store, parts(desk), options(rate_per_s=5))  # both are ready at once; bob's turn comes 200 ms later
     assert (desk.calls, report.stopped) == (["ann"], {"unsubscribed": 1})
 
 
