@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from engine.store import DECISIONS, EXPOSURES, MESSAGES, SETTLINGS, Store
+from engine.store import DECISIONS, EXPOSURES, MESSAGES, SETTLINGS, Outcome, Start, Store
 
 CHUNK = 20_000
 NOW = datetime(2026, 3, 1, 9)
@@ -126,6 +126,22 @@ def fresh(url: str | None, folder: Path, name: str) -> Store:
     return store
 
 
+def one_outbox(store: Store, rows: int, batch: int, concurrency: int) -> float:
+    """Plan messages, then claim, gate, start and end each, as a delivery does; CPU microseconds per message."""
+    for number, numbers in enumerate(chunks(rows), start=1):
+        through_store(store, "messages")(number, messages(numbers))
+    before, unsaved = cpu_s(), []
+    while claimed := store.outbox.claim(NOW, batch, "bench", 60):
+        store.outbox.gate_rows([found.id for found in claimed], NOW)
+        for begin in range(0, len(claimed), concurrency):
+            part = claimed[begin : begin + concurrency]
+            starts = [Start(found.id, found.token) for found in part]
+            opened = store.outbox.record(unsaved, starts, "bench", NOW, 60).attempts
+            unsaved = [Outcome(found.id, found.token, opened[found.id], "accepted", "accepted") for found in part]
+    store.outbox.record(unsaved, [], "bench", NOW, 60)
+    return (cpu_s() - before) / rows * 1e6
+
+
 def main() -> None:
     arguments = sys.argv[1:]
     rows = int(arguments[0]) if arguments else 100_000
@@ -142,6 +158,10 @@ def main() -> None:
         driver, ours = (statistics.median(took[way]) for way in ("bare", "store"))
         pace = f"{rows / ours:>9,.0f} rows/s"
         print(f"{kind:>10}: bare {driver:6.2f} s, store {ours:6.2f} s ({pace}), ratio {ours / driver:.2f}")
+    for batch, concurrency in ((100, 32), (500, 64)):
+        with tempfile.TemporaryDirectory() as folder, fresh(url, Path(folder), "outbox") as store:
+            took_us = one_outbox(store, rows, batch, concurrency)
+        print(f"    outbox: claims of {batch}, {concurrency} attempts a commit: {took_us:.0f} us of CPU per message")
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ class OutboxSql:
         on_server = database.kind == "postgresql"
         clock = "timezone('UTC', clock_timestamp())"
         until = f"{clock} + make_interval(secs => :lease_s)" if on_server else ":lease_until"
-        ids = "IN (SELECT unnest(CAST(:ids AS bigint[])))" if on_server else "IN (SELECT value FROM json_each(:ids))"
+        ids = "= ANY(CAST(:ids AS bigint[]))" if on_server else "IN (SELECT value FROM json_each(:ids))"
         channels = " AND channel = ANY(CAST(:channels AS text[]))" if on_server else (
             " AND channel IN (SELECT value FROM json_each(:channels))"
         )  # fmt: skip

@@ -38,7 +38,8 @@ def exposure(customer: str, rule: str = "quiet", arm: str = "treated", local_dat
 
 def message(customer: str, rule: str = "quiet", **other: Any) -> tuple[Any, ...]:
     key = other.get("key", f"{rule}/{customer}")
-    return (key, rule, customer, OCCURRENCE, "one", f"{customer}@example.com", f"key-{customer}", "email", "win-back/miss",
+    to = (f"{customer}@example.com", f"key-{customer}")
+    return (key, rule, customer, OCCURRENCE, "one", *to, "email", "win-back/miss",
             other.get("class_", "marketing"), other.get("topic", "win-back"), "treated", "Europe/London",
             other.get("not_before", NOW), other.get("expires_at"), '{"customer": {"name": "Zoë"}}')  # fmt: skip
 

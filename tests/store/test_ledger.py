@@ -98,7 +98,7 @@ def test_one_key_twice_in_a_chunk_is_a_conflict_too(store: Store) -> None:
 def test_a_broken_row_leaves_nothing_of_its_chunk(store: Store) -> None:
     run = begin(store)
     broken = (*settling("bob")[:5], None, NOW)
-    with pytest.raises(Exception, match="(?i)null"):
+    with pytest.raises(Exception, match=r"(?i)null"):
         store.ledger.write_chunk(run.id, 1, [decision("ann")], [settling("ann"), broken], [], [])
     assert standing(store) == []
     assert store.runs.get(run.id).cursor == 0

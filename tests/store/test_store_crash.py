@@ -57,9 +57,12 @@ def wait_for_rollback(store: Store) -> None:
     if store.kind == "postgresql":
         for _ in range(100):
             with store._database.read() as connection:
-                others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                if connection.exec_driver_sql(others + " AND application_name = '' AND state <> 'idle'").scalar() == 0:
-                    return
+                busy = connection.exec_driver_sql(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND pid <> pg_backend_pid() AND state <> 'idle'"
+                ).scalar()
+            if not busy:
+                return
             time.sleep(0.05)
 
 
