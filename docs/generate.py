@@ -15,11 +15,12 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from textwrap import dedent
-
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+from typing import Any
 
 import example_rules
 import written_values
+from pydantic import BaseModel
+
 from engine.channels import CHANNELS
 from engine.cli.root import COMMANDS, Commands, root
 from engine.codes import errors_page
@@ -153,7 +154,7 @@ def keys(about: str) -> str:
     return table(("key", "written as", "default"), _rows(_KEYS[about]))
 
 
-def _rows(model: type[StrictModel], prefix: str = "") -> Iterable[tuple[str, str, str]]:
+def _rows(model: type[BaseModel], prefix: str = "") -> Iterable[tuple[str, str, str]]:
     for key in written_values.keys_of(model):
         yield f"`{prefix}{key.name}`", key.written_as, _default(key.default)
 
@@ -227,22 +228,22 @@ def command_reference(path: str) -> str:
     return "\n\n".join(part for part in (*said, json[0] if json else "") if part)
 
 
-def find_command(path: str) -> object:
+def find_command(path: str) -> Any:
     """The command of a path such as `data check`, as the parser knows it."""
     first, _, second = path.partition(" ")
-    found = Commands(name="holdfast", callback=root).get_command(None, first)
+    found: Any = Commands(name="holdfast", callback=root).get_command(None, first)
     return found.commands[second] if second else found
 
 
-def _metavar(parameter: object) -> str:
+def _metavar(parameter: Any) -> str:
     return str(parameter.metavar or parameter.name.upper())
 
 
-def _option(parameter: object) -> str:
-    return parameter.opts[0] + ("" if parameter.is_flag else f" {_metavar(parameter)}")
+def _option(parameter: Any) -> str:
+    return str(parameter.opts[0]) + ("" if parameter.is_flag else f" {_metavar(parameter)}")
 
 
-def _usage(parameter: object) -> str:
+def _usage(parameter: Any) -> str:
     return f"[{_option(parameter)}]" + ("..." if parameter.multiple else "")
 
 
@@ -256,7 +257,9 @@ def main(arguments: list[str]) -> int:
     """Write the pages, or with --check only say which are out of date."""
     stale = {path: text for path, text in pages().items() if not path.exists() or path.read_text("utf-8") != text}
     for path, text in stale.items():
-        print(f"{path.relative_to(HERE.parent)} {'is out of date' if '--check' in arguments else 'written'}")
+        sys.stdout.write(
+            f"{path.relative_to(HERE.parent)} {'is out of date' if '--check' in arguments else 'written'}\n"
+        )
         if "--check" not in arguments:
             path.write_text(text, "utf-8")
     return 1 if stale and "--check" in arguments else 0

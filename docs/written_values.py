@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import time
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Le
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -59,7 +59,7 @@ class Setting:
     default: str
 
 
-def keys_of(model: type[StrictModel]) -> Iterable[Key]:
+def keys_of(model: type[BaseModel]) -> Iterable[Key]:
     """The keys of a mapping in their order, those of later versions left out."""
     hints = get_type_hints(model, include_extras=True)
     for name, declared in model.model_fields.items():
@@ -74,35 +74,38 @@ def keys_of(model: type[StrictModel]) -> Iterable[Key]:
             yield Key(key, written_as, _written(default, written_as) if default is not PydanticUndefined else REQUIRED)
 
 
-def settings_of(model: type[StrictModel], prefix: str = "") -> Iterable[Setting]:
+def settings_of(model: type[BaseModel], prefix: str = "") -> Iterable[Setting]:
     """All settings below a model; what stands for a name of the user's is in angle brackets."""
     hints = get_type_hints(model, include_extras=True)
+    fields = {field.alias or name: name for name, field in model.model_fields.items()}
     for key in keys_of(model):
         path = f"{prefix}{key.name}"
-        if path in _OPEN:
-            place, below = _OPEN[path]
-            yield from settings_of(below, f"{path}.{place}.") if below else [Setting(f"{path}.{place}", *_AS_WRITTEN[path])]
-            continue
-        declared = hints[next(name for name, field in model.model_fields.items() if key.name in {name, field.alias})]
-        inner = _model_in(declared)
-        if inner is Guard or inner is None:
-            yield Setting(path, key.written_as, key.default)
-        if inner is not None:
-            yield from settings_of(inner, f"{path}.")
+        if path in _OF_OWN_NAMES:
+            place, below = _OF_OWN_NAMES[path]
+            yield from settings_of(below, f"{path}.{place}.")
+        elif path in _NAMED:
+            yield _NAMED[path]
+        else:
+            inner = _model_in(hints[fields[key.name]])
+            if inner in {Guard, None}:
+                yield Setting(path, key.written_as, key.default)
+            if inner is not None:
+                yield from settings_of(inner, f"{path}.")
 
 
-_OPEN: Mapping[str, tuple[str, type[StrictModel] | None]] = {
-    "warehouse.tables": ("<table>", TableSettings), "sender": ("<class>", Sender), "warehouse.max_age": ("<table>", None),
-    "schedules": ("<name>", None), "caps.topics": ("<topic>", None), "channels": ("<name>.use", None),
-}  # fmt: skip
-"""Mappings whose keys are the user's own names, and the model of what stands below one, if it is one."""
-
-_AS_WRITTEN = {
-    "warehouse.max_age": ("minutes to weeks, or `off`", "events: 48 hours"),
-    "schedules": ("time of day", 'daily: "09:00"'),
-    "caps.topics": ("list of caps", "payment: [1/2 days]"),
-    "channels": ("kind of channel", "email: {use: outbox_dir, path: outbox}"),
+_OF_OWN_NAMES: Mapping[str, tuple[str, type[StrictModel]]] = {
+    "warehouse.tables": ("<table>", TableSettings),
+    "sender": ("<class>", Sender),
 }
+"""Mappings whose keys are the user's own names, and the model of what stands below one."""
+
+_NAMED: Mapping[str, Setting] = {
+    "warehouse.max_age": Setting("warehouse.max_age.<table>", "minutes to weeks, or `off`", "events: 48 hours"),
+    "schedules": Setting("schedules.<name>", "time of day", 'daily: "09:00"'),
+    "caps.topics": Setting("caps.topics.<topic>", "list of caps", "payment: [1/2 days]"),
+    "channels": Setting("channels.<name>.use", "kind of channel", "email: {use: outbox_dir, path: outbox}"),
+}
+"""The same where a plain value stands below."""
 
 
 def _model_in(hint: Any) -> Any:
@@ -122,15 +125,19 @@ def _in_words(hint: Any) -> str:
 
 def _is_a(hint: Any, kind: Any) -> bool:
     """Whether a hint is the known kind, perhaps with further bounds."""
-    if get_origin(hint) is not Annotated or get_origin(kind) is not Annotated:
-        return bool(hint == kind) or (get_origin(hint) is Annotated and get_args(hint)[0] == kind and kind in {int, str, float})
-    return bool(hint.__origin__ == kind.__origin__ and hint.__metadata__[: len(kind.__metadata__)] == kind.__metadata__)
+    if get_origin(hint) is not Annotated:
+        return bool(hint == kind)
+    plain, *notes = get_args(hint)
+    if get_origin(kind) is not Annotated:
+        return plain == kind and kind in {int, str, float}
+    known, *known_notes = get_args(kind)
+    return bool(plain == known and notes[: len(known_notes)] == known_notes)
 
 
 def _bounds(declared: FieldInfo) -> str:
     """The least and the largest number allowed."""
-    low = next((note.ge for note in declared.metadata if isinstance(note, Ge)), None)
-    high = next((note.le for note in declared.metadata if isinstance(note, Le)), None)
+    low = next((note.ge for note in declared.metadata if hasattr(note, "ge")), None)
+    high = next((note.le for note in declared.metadata if hasattr(note, "le")), None)
     if low is None:
         return f" up to {high:,}" if high is not None else ""
     return f", {low:,} to {high:,}" if high is not None else f" from {low:,} on"
@@ -160,22 +167,28 @@ def _annotated(hint: Any) -> str:
 
 def _written(value: Any, written_as: str) -> str:
     """A default as a person would write it; empty where there is none, or where something else decides."""
-    if value is None or value in ((), {}, ""):
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, time):
-        return f'"{value:%H:%M}"'
-    if isinstance(value, QuietHours):
-        return f'"{value.start:%H:%M}-{value.end:%H:%M}"'
-    if isinstance(value, float):
-        return f"{value * 100:g}%" if written_as == "percentage" else f"{value:g}"
-    if isinstance(value, Secret):
-        return value.reference
-    if isinstance(value, StrictModel):
-        return "{" + ", ".join(f"{key.name}: {key.default}" for key in keys_of(type(value)) if key.default) + "}"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_written(part, "") for part in value) + "]"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name}: {_written(part, '')}" for name, part in value.items()) + "}"
-    return str(value)
+    match value:
+        case _ if value is None or value in ((), {}, ""):
+            return ""
+        case bool():
+            return str(value).lower()
+        case time():
+            return f'"{value:%H:%M}"'
+        case QuietHours():
+            return f'"{value.start:%H:%M}-{value.end:%H:%M}"'
+        case float():
+            return f"{value * 100:g}%" if written_as == "percentage" else f"{value:g}"
+        case _:
+            return _others_written(value)
+
+
+def _others_written(value: Any) -> str:
+    match value:
+        case Secret():
+            return value.reference
+        case StrictModel():
+            return "{" + ", ".join(f"{key.name}: {key.default}" for key in keys_of(type(value)) if key.default) + "}"
+        case tuple():
+            return "[" + ", ".join(str(part) for part in value) + "]"
+        case _:
+            return str(value)
