@@ -27,6 +27,7 @@ from engine.planning.eligibility import check_eligibility
 from engine.planning.guard import stand_guard
 from engine.planning.holdout import draw, draw_arms
 from engine.planning.ladder import climb
+from engine.planning.marking import any_open
 from engine.planning.options import PlanOptions
 from engine.planning.reasons import WAITING, Outcome, Reason
 from engine.planning.send_time import set_send_time
@@ -43,13 +44,12 @@ if TYPE_CHECKING:
 __all__ = ["STAGES", "WAITING", "Outcome", "PlanOptions", "Reason", "draw", "plan"]
 
 STAGES: tuple[Callable[[duckdb.DuckDBPyConnection, PlanOptions], None], ...] = (
-    climb,  # which step is due
+    climb,  # which step is due, if any
     check_eligibility,  # may this customer be written to
     set_send_time,  # when it leaves, and on which local date it counts
     arbitrate,  # caps, priorities, daily limits
     draw_arms,  # holdout, then variants
     stand_guard,  # too many messages wait for a person
-    settle,  # what is left is sent, held out or shadowed
 )
 
 
@@ -61,5 +61,7 @@ def plan(db: duckdb.DuckDBPyConnection, rules: Sequence[Rule], options: PlanOpti
     """
     db.execute("SET enable_external_access = false")
     create_tables(db, rules, options)
-    for stage in STAGES:
-        stage(db, options)
+    for number, stage in enumerate(STAGES):
+        if number == 0 or any_open(db):
+            stage(db, options)
+    settle(db)  # what is still open is sent, held out or shadowed

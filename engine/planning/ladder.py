@@ -74,129 +74,135 @@ FROM slotted s
 """
 
 # `newest` = the step the ladder stands on (-1 = none yet), `ahead` = the next unsettled one after it (-1 = none),
-# `passed` = bits of the due steps before `newest` that nothing settled.
+# `passed` = bits of the due steps before `newest` that nothing settled. The dates are those of `newest`.
 _POSITION = """
 CREATE TABLE planning.position AS
 WITH reached AS (
     SELECT cand, bit_or(1::BIGINT << step_no) AS steps,
            coalesce(bit_or(1::BIGINT << step_no) FILTER (done), 0) AS done,
            coalesce(bit_or(1::BIGINT << step_no) FILTER (done OR due_at < {horizon}), 0) AS reached,
-           planning.highest(reached) AS newest
+           planning.highest(reached) AS newest,
+           arg_max(due_at, step_no) FILTER (due_at < {horizon}) AS due_at,
+           arg_max(due_date, step_no) FILTER (due_at < {horizon}) AS due_date
     FROM planning.rung GROUP BY cand
 )
 SELECT cand, newest, reached & ~done & ((1::BIGINT << greatest(newest, 0)) - 1) AS passed,
        planning.lowest(steps & ~done & ~((1::BIGINT << (newest + 1)) - 1)) AS ahead,
-       newest >= 0 AND (done >> greatest(newest, 0)) & 1 = 0 AS current
+       newest >= 0 AND (done >> greatest(newest, 0)) & 1 = 0 AS current, due_at, due_date
 FROM reached
 """
 
-_STANDING = """
-CREATE TABLE planning.standing AS
-SELECT l.*, p.current, p.newest, p.passed, x.due_at, x.due_date, n.due_at AS next_at, n.due_date AS next_date,
-       h.cand IS NOT NULL AS settled, h.first_exposed_at,
-       CASE WHEN p.current THEN p.newest WHEN p.ahead >= 0 THEN p.ahead ELSE r.steps - 1 END AS step_no,
-       p.current OR p.ahead >= 0 AS unfinished
-FROM planning.ladder l
-JOIN planning.rule r USING (rule_no)
-JOIN planning.position p USING (cand)
-LEFT JOIN planning.past h USING (cand)
-LEFT JOIN planning.rung x ON x.cand = l.cand AND x.step_no = CASE WHEN p.current THEN p.newest ELSE p.ahead END
-LEFT JOIN planning.rung n ON p.current AND n.cand = l.cand AND n.step_no = p.newest + 1
+# For a current step the step after it, whose due date may end it; otherwise the step that comes next.
+_FOLLOWING = """
+CREATE TABLE planning.following AS
+SELECT g.cand, g.due_at, g.due_date
+FROM planning.rung g JOIN planning.position p USING (cand)
+WHERE g.due_at IS NOT NULL AND g.step_no = CASE WHEN p.current THEN p.newest + 1 ELSE p.ahead END
 """
 
-# The bounds are gathered in local time, so that one conversion serves all of them.
-_DUE = f"""
-CREATE TABLE planning.due AS
-WITH waiting AS (
-    SELECT s.cand, d.waited_s + CASE WHEN d.reason IN ({{waiting}})
-                                     THEN (epoch_us({{as_of}}) - epoch_us(d.decided_at)) // 1000000
-                                     ELSE 0 END AS waited_s
-    FROM planning.standing s
-    JOIN planning.step t USING (rule_no, step_no)
-    JOIN last_decision d
-      ON d.rule_no = s.rule_no AND d.cust = s.cust AND d.occurrence = s.occurrence AND d.step_id = t.step_id
-    WHERE s.current
-), counted AS (
-    SELECT s.*, t.kind, t.elapsed, t.send_at, t.within_months, t.within_days, t.within_elapsed, t.own_within,
-           r.day_shift, r.repeat_months, r.repeat_days, coalesce(w.waited_s, 0) AS waited_s,
-           CASE WHEN r.include AND s.step_no = 0 THEN greatest(s.due_date, z.today) ELSE s.due_date END AS late_from,
-           CASE WHEN r.include AND s.step_no = 0 THEN greatest(s.due_at, {{as_of}}) ELSE s.due_at END AS late_from_at
-    FROM planning.standing s
-    JOIN planning.step t USING (rule_no, step_no)
+_WAITED = """
+CREATE TABLE planning.waited AS
+SELECT l.cand, s.step_no,
+       d.waited_s + CASE WHEN d.reason IN ({waiting}) THEN (epoch_us({as_of}) - epoch_us(d.decided_at)) // 1000000
+                         ELSE 0 END AS waited_s
+FROM planning.ladder l
+JOIN last_decision d ON d.rule_no = l.rule_no AND d.cust = l.cust AND d.occurrence = l.occurrence
+JOIN planning.step s ON s.rule_no = l.rule_no AND s.step_id = d.step_id
+"""
+
+_STORED = """
+CREATE TABLE planning.stored AS
+SELECT l.cand FROM planning.ladder l
+SEMI JOIN seen e ON e.rule_no = l.rule_no AND e.cust = l.cust AND e.occurrence = l.occurrence
+"""
+
+# The local date on which the customer's last ladder of the rule began.
+_BEGAN = """
+CREATE TABLE planning.began AS
+SELECT rule_no, cust, max(began) AS began
+FROM (
+    SELECT z.rule_no, z.cust, min(z.local_date) AS began
+    FROM settled z
+    JOIN planning.rule r ON r.rule_no = z.rule_no AND r.repeat_days IS NOT NULL
+    SEMI JOIN planning.ladder l ON l.rule_no = z.rule_no AND l.cust = z.cust
+    WHERE z.how IN ('sent', 'held_out')
+    GROUP BY z.rule_no, z.cust, z.occurrence)
+GROUP BY rule_no, cust
+"""
+
+# The ends of a step are gathered in local time first, so that one conversion serves all of them.
+_JUDGED = f"""
+WITH placed AS (
+    SELECT l.*, p.current, p.newest, p.passed, p.due_at, coalesce(p.due_date, f.due_date) AS due_date,
+           CASE WHEN p.current THEN f.due_at END AS next_at, CASE WHEN p.current THEN f.due_date END AS next_date,
+           CASE WHEN p.current THEN p.newest WHEN p.ahead >= 0 THEN p.ahead ELSE r.steps - 1 END AS step_no,
+           p.current OR p.ahead >= 0 AS unfinished, h.cand IS NOT NULL AS settled, h.first_exposed_at,
+           r.include, r.held, r.goal_ends, r.day_shift,
+           CASE WHEN p.current AND h.first_exposed_at IS NULL
+                THEN (b.began + to_months(r.repeat_months) + to_days(r.repeat_days))::DATE END AS repeat_date
+    FROM planning.ladder l
     JOIN planning.rule r USING (rule_no)
-    JOIN planning.zone_today z ON z.zone_no = s.zone_no
-    LEFT JOIN waiting w USING (cand)
-    WHERE s.current
+    JOIN planning.position p USING (cand)
+    LEFT JOIN planning.past h USING (cand)
+    LEFT JOIN planning.following f USING (cand)
+    LEFT JOIN planning.began b ON b.rule_no = l.rule_no AND b.cust = l.cust
+), counted AS (
+    SELECT c.*, t.kind, t.elapsed, t.within_months, t.within_days, t.within_elapsed, t.own_within,
+           coalesce(w.waited_s, 0) AS waited_s, NOT c.settled AND e.cand IS NULL AS untouched,
+           CASE WHEN c.include AND c.step_no = 0 THEN greatest(c.due_date, z.today) ELSE c.due_date END AS late_from,
+           CASE WHEN c.include AND c.step_no = 0 THEN greatest(c.due_at, {{as_of}}) ELSE c.due_at END AS late_from_at,
+           CASE WHEN c.repeat_date > c.due_date
+                THEN c.repeat_date + c.day_shift[isodow(c.repeat_date)] + t.send_at END AS repeat_slot
+    FROM placed c
+    JOIN planning.step t USING (rule_no, step_no)
+    JOIN planning.zone_today z USING (zone_no)
+    LEFT JOIN planning.waited w ON c.current AND w.cand = c.cand AND w.step_no = c.step_no
+    LEFT JOIN planning.stored e ON e.cand = c.cand
 ), bounded AS (
-    SELECT *, least(
+    SELECT *,
+           CASE WHEN current THEN least(
                (late_from + to_months(within_months) + to_days(within_days + 1 + round(waited_s / 86400)::INTEGER)),
                CASE WHEN kind = 'before' AND elapsed IS NULL THEN anchor_local::DATE::TIMESTAMP END,
-               CASE WHEN NOT own_within AND next_date > due_date THEN next_date::TIMESTAMP END) AS local_bound,
-           least(
+               CASE WHEN NOT own_within AND next_date > due_date THEN next_date::TIMESTAMP END) END AS local_end,
+           CASE WHEN current THEN least(
                late_from_at + within_elapsed + to_seconds(waited_s),
                CASE WHEN kind = 'before' AND elapsed IS NOT NULL THEN anchor END,
-               CASE WHEN NOT own_within AND next_date <= due_date THEN next_at END) AS bound
+               CASE WHEN NOT own_within AND next_date <= due_date THEN next_at END) END AS other_end
     FROM counted
-), others AS (
-    SELECT rule_no, cust, max(began) AS began FROM (
-        SELECT z.rule_no, z.cust, z.occurrence, min(z.local_date) AS began
-        FROM settled z SEMI JOIN (SELECT * FROM bounded WHERE first_exposed_at IS NULL AND repeat_days IS NOT NULL) b
-          ON b.rule_no = z.rule_no AND b.cust = z.cust
-        WHERE z.how IN ('sent', 'held_out')
-        GROUP BY z.rule_no, z.cust, z.occurrence)
-    GROUP BY rule_no, cust
-), repeating AS (
-    SELECT b.cand, b.zone_no, (o.began + to_months(b.repeat_months) + to_days(b.repeat_days))::DATE AS first_date,
-           b.due_date, b.day_shift, b.send_at
-    FROM bounded b JOIN others o USING (rule_no, cust)
-    WHERE b.first_exposed_at IS NULL AND b.repeat_days IS NOT NULL
-), repeat_slot AS (
-    SELECT cand, zone_no, first_date + day_shift[isodow(first_date)] + send_at AS slot
-    FROM repeating WHERE first_date > due_date
-), repeat_at AS (
-    SELECT q.cand, {utc("u", "q.slot")} AS repeat_at
-    FROM repeat_slot q {at_local("u", "q.zone_no", "q.slot")}
+), ending AS (
+    SELECT b.*, least({utc("e", "b.local_end")}, b.other_end) AS expires_at, {utc("u", "b.repeat_slot")} AS repeat_at
+    FROM bounded b
+    {at_local("e", "b.zone_no", "b.local_end")}
+    {at_local("u", "b.zone_no", "b.repeat_slot")}
 )
-SELECT b.cand, b.waited_s, q.repeat_at, least({utc("e", "b.local_bound")}, b.bound) AS expires_at
-FROM bounded b
-LEFT JOIN repeat_at q USING (cand)
-{at_local("e", "b.zone_no", "b.local_bound")}
-"""
-
-# A row whose passed steps are superseded today is fresh no more: something of it is settled now.
-_STOOD = """
-CREATE TABLE planning.stood AS
-SELECT s.cand, s.rule_no, s.cust, s.occurrence, s.anchor, s.step_no, greatest(s.due_at, d.repeat_at) AS due_at,
-       s.due_date, d.expires_at, coalesce(d.waited_s, 0) AS waited_s,
-       NOT s.settled AND e.cust IS NULL AND s.passed = 0 AS fresh, s.first_exposed_at IS NOT NULL AS climbing,
-       (s.failing_steps >> s.step_no) & 1 = 1 AS failing,
-       NULL::TIMESTAMP AS not_before, NULL::DATE AS local_date, NULL::VARCHAR AS arm, NULL::VARCHAR AS template,
-       CASE WHEN NOT s.unfinished THEN 'already_sent'
-            WHEN NOT s.current AND NOT s.settled THEN 'not_due'
-            WHEN s.current AND d.expires_at <= {as_of} AND NOT s.settled AND e.cust IS NULL THEN 'existing'
-            WHEN s.ended OR (r.goal_ends AND s.goal_at >= s.first_exposed_at) THEN 'ended'
-            WHEN NOT s.current THEN 'not_due'
-            WHEN d.expires_at <= {as_of} THEN 'too_late'
-            WHEN d.repeat_at >= {horizon} THEN 'repeat_too_soon'
-            ELSE r.held END::planning.reason AS reason,
+SELECT cand, rule_no, cust, occurrence, anchor, step_no,
+       CASE WHEN current THEN greatest(due_at, repeat_at) END AS due_at, due_date, expires_at, waited_s,
+       untouched AND passed = 0 AS fresh, first_exposed_at IS NOT NULL AS climbing,
+       (failing_steps >> step_no) & 1 = 1 AS failing, NULL::TIMESTAMP AS not_before, NULL::DATE AS local_date,
+       NULL::VARCHAR AS arm, NULL::VARCHAR AS template,
+       CASE WHEN NOT unfinished THEN 'already_sent'
+            WHEN NOT current AND NOT settled THEN 'not_due'
+            WHEN current AND expires_at <= {{as_of}} AND untouched THEN 'existing'
+            WHEN ended OR (goal_ends AND goal_at >= first_exposed_at) THEN 'ended'
+            WHEN NOT current THEN 'not_due'
+            WHEN expires_at <= {{as_of}} THEN 'too_late'
+            WHEN repeat_at >= {{horizon}} THEN 'repeat_too_soon'
+            ELSE held END::planning.reason AS reason,
        NULL::VARCHAR AS detail
-FROM planning.standing s
-JOIN planning.rule r USING (rule_no)
-LEFT JOIN planning.due d USING (cand)
-LEFT JOIN seen e ON s.current AND NOT s.settled
-               AND e.rule_no = s.rule_no AND e.cust = s.cust AND e.occurrence = s.occurrence
+FROM ending
 """
 
 # A ladder that has ended or never began leaves its older steps alone, and a held rule does not move at all.
+# A row whose passed steps are superseded today is fresh no more: something of it is settled now.
 _SUPERSEDED = """
 SELECT l.cand, l.rule_no, l.cust, l.occurrence, l.anchor, g.step_no, g.due_date,
-       'superseded'::planning.reason AS reason, NULL AS detail, NULL AS not_before, NULL AS expires_at, NULL AS local_date, NULL AS arm, NULL AS template,
-       0 AS waited_s
+       'superseded'::planning.reason AS reason, NULL AS detail, NULL AS not_before, NULL AS expires_at,
+       NULL AS local_date, NULL AS arm, NULL AS template, 0 AS waited_s
 FROM planning.rung g
 JOIN planning.position p USING (cand)
 JOIN planning.ladder l USING (cand)
 JOIN planning.rule r ON r.rule_no = l.rule_no
-JOIN planning.stood x USING (cand)
+JOIN planning.judged x USING (cand)
 WHERE (p.passed >> g.step_no) & 1 = 1 AND x.reason NOT IN ('existing', 'ended') IS NOT FALSE AND r.held IS NULL
 """
 
@@ -206,9 +212,9 @@ def climb(db: duckdb.DuckDBPyConnection, options: PlanOptions) -> None:
     recognise(db)
     moments = {"as_of": instant(options.as_of), "horizon": instant(options.horizon)}
     waiting = ", ".join(f"'{reason}'" for reason in WAITING)
-    for statement in (_PAST, _RUNG, _POSITION, _STANDING, _DUE, _STOOD):
+    for statement in (_PAST, _RUNG, _POSITION, _FOLLOWING, _WAITED, _STORED, _BEGAN):
         db.execute(statement.format(waiting=waiting, **moments))
-    mark(db, "FROM planning.stood")
+    mark(db, _JUDGED.format(**moments))
     write(db, _SUPERSEDED)
-    for table in ("ladder", "done", "past", "rung", "position", "standing", "due", "stood"):
+    for table in ("ladder", "done", "past", "rung", "position", "following", "waited", "stored", "began"):
         db.execute(f"DROP TABLE planning.{table}")

@@ -17,9 +17,10 @@ def mark(db: duckdb.DuckDBPyConnection, judged: str) -> None:
     kept exactly once, so a stage must yield each open row exactly once.
     """
     db.execute(f"CREATE TABLE planning.judging AS SELECT {OPEN}, reason, detail FROM ({judged})")
-    db.execute("DROP VIEW IF EXISTS planning.open; DROP TABLE IF EXISTS planning.judged")
-    db.execute("ALTER TABLE planning.judging RENAME TO judged")
-    db.execute(f"CREATE VIEW planning.open AS SELECT {OPEN} FROM planning.judged WHERE reason IS NULL")
+    db.execute(f"""
+        DROP TABLE IF EXISTS planning.judged;
+        ALTER TABLE planning.judging RENAME TO judged;
+        CREATE OR REPLACE VIEW planning.open AS SELECT {OPEN} FROM planning.judged WHERE reason IS NULL""")
     write(db, f"SELECT {OPEN}, reason, detail FROM planning.judged WHERE reason IS NOT NULL")
 
 
@@ -50,6 +51,11 @@ LEFT JOIN planning.step s ON s.rule_no = d.rule_no AND s.step_no =
     CASE d.plain WHEN 'not_due' THEN 0 WHEN 'existing' THEN r.last_fixed ELSE r.steps - 1 END
 WHERE d.plain IS NOT NULL
 """
+
+
+def any_open(db: duckdb.DuckDBPyConnection) -> bool:
+    """Whether anything is left to decide."""
+    return bool(db.execute("SELECT 1 FROM planning.open LIMIT 1").fetchall())
 
 
 def publish(db: duckdb.DuckDBPyConnection) -> None:

@@ -17,36 +17,36 @@ if TYPE_CHECKING:
 
     from engine.planning.options import PlanOptions
 
-# `calm_at` is the sending time moved out of the quiet hours.
-_MACROS = """
-CREATE OR REPLACE MACRO planning.quiet(moment, quiet_from, quiet_to) AS
-    coalesce(CASE WHEN quiet_from < quiet_to THEN moment >= quiet_from AND moment < quiet_to
-                  ELSE moment >= quiet_from OR moment < quiet_to END, false);
-CREATE OR REPLACE MACRO planning.awake(moment, quiet_from, quiet_to) AS
-    CASE WHEN planning.quiet(moment::TIME, quiet_from, quiet_to)
-         THEN moment::DATE + (quiet_from >= quiet_to AND moment::TIME >= quiet_from)::INTEGER + quiet_to
-         ELSE moment END;
-CREATE OR REPLACE MACRO planning.allowed(moment, day_shift, calm_at) AS
-    CASE WHEN day_shift[isodow(moment)] = 0 THEN moment
-         ELSE moment::DATE + day_shift[isodow(moment)] + calm_at END;
-"""
+_QUIET = """coalesce(CASE WHEN quiet_from < quiet_to THEN {time} >= quiet_from AND {time} < quiet_to
+                       ELSE {time} >= quiet_from OR {time} < quiet_to END, false)"""
 
+# `calm_at` is the sending time moved out of the quiet hours. Quiet hours over midnight end on the next date for
+# whoever is before midnight.
 _JUDGED = f"""
 WITH moved AS (
     SELECT o.*, p.zone_no, r.day_shift, r.quiet_from, r.quiet_to, greatest(o.due_at, {{as_of}}) AS ready_at,
-           CASE WHEN planning.quiet(t.send_at, r.quiet_from, r.quiet_to) THEN r.quiet_to ELSE t.send_at END AS calm_at
+           CASE WHEN {_QUIET.format(time="t.send_at")} THEN r.quiet_to ELSE t.send_at END AS calm_at
     FROM planning.open o
     JOIN planning.rule r USING (rule_no)
     JOIN planning.step t USING (rule_no, step_no)
     JOIN person p ON p.cust = o.cust
-), seen_locally AS (
+), ready AS (
     SELECT m.*, {local("z", "m.ready_at")} AS ready
     FROM moved m {at_instant("z", "m.zone_no", "m.ready_at")}
+), on_a_day AS (
+    SELECT *, day_shift[isodow(ready)] AS days,
+           CASE WHEN days = 0 THEN ready ELSE ready::DATE + days + calm_at END AS day
+    FROM ready
+), awake AS (
+    SELECT *, day::TIME AS asks_at,
+           CASE WHEN {_QUIET.format(time="asks_at")}
+                THEN day::DATE + (quiet_from >= quiet_to AND asks_at >= quiet_from)::INTEGER + quiet_to
+                ELSE day END AS awake
+    FROM on_a_day
 ), settled_on AS (
-    SELECT *, planning.allowed(
-               planning.awake(planning.allowed(ready, day_shift, calm_at), quiet_from, quiet_to), day_shift, calm_at
-           ) AS leaves
-    FROM seen_locally
+    SELECT *, day_shift[isodow(awake)] AS more_days,
+           CASE WHEN more_days = 0 THEN awake ELSE awake::DATE + more_days + calm_at END AS leaves
+    FROM awake
 ), timed AS (
     SELECT o.* REPLACE (
                CASE WHEN o.leaves = o.ready THEN o.ready_at
@@ -64,5 +64,4 @@ FROM timed
 
 def set_send_time(db: duckdb.DuckDBPyConnection, options: PlanOptions) -> None:
     """Fill `not_before` (UTC) and `local_date` of the open rows."""
-    db.execute(_MACROS)
     mark(db, _JUDGED.format(as_of=instant(options.as_of), horizon=instant(options.horizon)))

@@ -15,8 +15,6 @@ from engine.planning.tables import OPEN
 if TYPE_CHECKING:
     import duckdb
 
-    from engine.planning.options import PlanOptions
-
 _OUTCOME = "CASE WHEN r.shadow THEN 'shadow' WHEN j.arm = 'control' THEN 'hold_out' ELSE 'send' END"
 
 _SETTLING = """
@@ -36,7 +34,7 @@ WHERE (d.outcome IN ('send', 'hold_out', 'shadow') OR d.reason IN ('too_late', '
 """
 
 
-def settle(db: duckdb.DuckDBPyConnection, _options: PlanOptions) -> None:
+def settle(db: duckdb.DuckDBPyConnection) -> None:
     """Write what is still open as winners, then `settling`, and make `decision` readable."""
     write(db, f"SELECT {OPEN}, 'due' AS reason, NULL AS detail FROM planning.open", outcome=_OUTCOME)
     db.execute(_SETTLING)

@@ -107,8 +107,10 @@ def create_tables(db: duckdb.DuckDBPyConnection, rules: Sequence[Rule], options:
 
 def fill(db: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Row]) -> None:
     """Insert a few `rows` into a table of the schema `planning`."""
-    for row in rows:
-        db.execute(f"INSERT INTO planning.{table} VALUES ({', '.join('?' * len(row))})", row)
+    given = list(rows)
+    if given:
+        places = ", ".join(f"({', '.join('?' * len(row))})" for row in given)
+        db.execute(f"INSERT INTO planning.{table} VALUES {places}", [value for row in given for value in row])
 
 
 def calendar(duration: Duration | None) -> tuple[int, int]:

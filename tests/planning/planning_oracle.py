@@ -16,7 +16,7 @@ from types import SimpleNamespace as Plain
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from planning_world import World
+from planning_world import ZONES, World
 
 DAY = timedelta(days=1)
 WAITING = {"repeat_too_soon", "rule_paused", "stale_table", "empty_table", "shrunk_table", "held_for_review",
@@ -59,7 +59,7 @@ class Oracle:
         self.rules = world.rules
         self.people = [Plain(**dict(zip(PERSON, row, strict=True))) for row in world.people]
         for person in self.people:
-            person.zone = ZoneInfo(world.zones[person.zone_no])
+            person.zone = ZoneInfo(ZONES[person.zone_no])
         self.given = [Plain(**dict(zip(CANDIDATE, row, strict=True))) for row in world.candidates]
         self.settled = [Plain(**dict(zip(SETTLED, row, strict=True))) for row in world.history["settled"]]
         self.history = world.history

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from types import SimpleNamespace as Plain
 from typing import Any
 
@@ -22,19 +23,19 @@ from engine.warehouse.zones import create_zone_tables
 ZONES = ("UTC", "Europe/London", "America/New_York", "Pacific/Auckland", "Asia/Kolkata", "America/Sao_Paulo")
 
 TABLES = """
-CREATE TABLE person (cust INTEGER, customer_id VARCHAR, address VARCHAR, addr INTEGER, address_state VARCHAR,
+CREATE OR REPLACE TABLE person (cust INTEGER, customer_id VARCHAR, address VARCHAR, addr INTEGER, address_state VARCHAR,
     zone_no INTEGER, country VARCHAR, consent BOOLEAN, consent_proved BOOLEAN);
-CREATE TABLE candidate (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, anchor TIMESTAMP, rests_at TIMESTAMP,
+CREATE OR REPLACE TABLE candidate (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, anchor TIMESTAMP, rests_at TIMESTAMP,
     ended BOOLEAN, goal_at TIMESTAMP, failing_steps UINTEGER);
-CREATE TABLE settled (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, step_id VARCHAR, local_date DATE,
+CREATE OR REPLACE TABLE settled (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, step_id VARCHAR, local_date DATE,
     how VARCHAR, settled_at TIMESTAMP, anchor TIMESTAMP);
-CREATE TABLE seen (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR);
-CREATE TABLE exposure (addr INTEGER, cust INTEGER, rule_id VARCHAR, occurrence VARCHAR, topic VARCHAR, class VARCHAR,
+CREATE OR REPLACE TABLE seen (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR);
+CREATE OR REPLACE TABLE exposure (addr INTEGER, cust INTEGER, rule_id VARCHAR, occurrence VARCHAR, topic VARCHAR, class VARCHAR,
     local_date DATE, counts BOOLEAN);
-CREATE TABLE suppression (addr INTEGER, kind VARCHAR, topic VARCHAR, until DATE);
-CREATE TABLE last_decision (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, step_id VARCHAR, outcome VARCHAR,
+CREATE OR REPLACE TABLE suppression (addr INTEGER, kind VARCHAR, topic VARCHAR, until DATE);
+CREATE OR REPLACE TABLE last_decision (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, step_id VARCHAR, outcome VARCHAR,
     reason VARCHAR, decided_at TIMESTAMP, waited_s BIGINT);
-CREATE TABLE rule_history (rule_no USMALLINT, run_no INTEGER, sends BIGINT);
+CREATE OR REPLACE TABLE rule_history (rule_no USMALLINT, run_no INTEGER, sends BIGINT);
 """
 HISTORY = ("settled", "seen", "exposure", "suppression", "last_decision", "rule_history")
 _NOT_STORED = {"not_due", "already_sent", "existing"}
@@ -83,12 +84,19 @@ NO_CAPS = caps()
 QUIET = QuietHours(time(21), time(8))
 
 
+@cache
+def connection() -> duckdb.DuckDBPyConnection:
+    """One database for all worlds of a test run: making the zone tables is the dearest part of a small one."""
+    db = duckdb.connect(config={"threads": 1})
+    create_zone_tables(db, ZONES, 2020, 2035)
+    return db
+
+
 @dataclass
 class World:
     """One workspace in London with a daily run at 09:00 local time, which is 09:00 UTC in winter."""
 
     rules: list[Any]
-    zones: tuple[str, ...] = ZONES
     people: list[tuple[Any, ...]] = field(default_factory=list)
     candidates: list[tuple[Any, ...]] = field(default_factory=list)
     history: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: {table: [] for table in HISTORY})
@@ -102,7 +110,7 @@ class World:
         addr = None if state != "ok" else given.get("addr", 1000 + cust)
         name = given.get("customer_id", f"c{cust}")
         self.people.append((cust, name, f"{name}@example.com" if state == "ok" else None, addr, state,
-                            self.zones.index(zone), given.get("country", "GB"), given.get("consent", True),
+                            ZONES.index(zone), given.get("country", "GB"), given.get("consent", True),
                             given.get("consent_proved", True)))  # fmt: skip
         return cust
 
@@ -130,12 +138,13 @@ class World:
         return PlanOptions(**{**defaults, **self.settings, **given})
 
     def database(self) -> duckdb.DuckDBPyConnection:
-        db = duckdb.connect(config={"threads": 1})
+        """The connection of all worlds, filled with this one's tables."""
+        db = connection()
         db.execute(TABLES)
-        create_zone_tables(db, self.zones, 2020, 2030)
         for table, rows in {"person": self.people, "candidate": self.candidates, **self.history}.items():
             if rows:
-                db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+                places = ", ".join([f"({', '.join('?' * len(rows[0]))})"] * len(rows))
+                db.execute(f"INSERT INTO {table} VALUES {places}", [value for row in rows for value in row])
         return db
 
     def plan(self, as_of: datetime | str, **given: Any) -> list[Plain]:
@@ -155,9 +164,9 @@ class World:
         return verdict(only)
 
     def _plan(self, as_of: datetime, given: dict[str, Any]) -> tuple[list[Plain], list[Plain]]:
-        with self.database() as db:
-            plan(db, self.rules, self.options(as_of, **given))
-            return rows(db, "decision"), rows(db, "settling")
+        db = self.database()
+        plan(db, self.rules, self.options(as_of, **given))
+        return rows(db, "decision"), rows(db, "settling")
 
     def _remember(self, as_of: datetime, decisions: list[Plain], settling: list[Plain]) -> None:
         self.runs += 1
