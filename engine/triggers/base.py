@@ -108,7 +108,7 @@ class Trigger(ABC):
     about: ClassVar[str]
     """What the occurrence is, in a few words for the rule reference."""
     survives: ClassVar[Survives] = "past"
-    """How an occurrence outlives corrected data: by its instant in the past, by a date moved at most a day, or as it is."""
+    """How an occurrence outlives corrected data: by its instant in the past, by a date moved a day at most, or as it is."""
     row_table: ClassVar[str | None] = None
     """The table of the row a candidate is about; all its columns are facts too."""
     scoped: ClassVar[bool] = False

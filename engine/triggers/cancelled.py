@@ -61,10 +61,12 @@ class Cancelled(Trigger):
             Condition(
                 "the subscription has ended", f"NOT r.in_service AND r.ended_at < {look.now}", {"ended": "r.ended_at"}
             ),
-            Condition("no other one is in service, for this customer or the same address", "NOT o.in_service"),
             Condition(
-                "no other one started or ended later",
-                "r.subscription_id = o.last_ended AND (o.last_start IS NULL OR o.last_start <= r.ended_at)",
+                "no other one is in service, for this customer or the same address",
+                "NOT coalesce(o.in_service, FALSE)",
+            ),
+            Condition(
+                "no other one started or ended later", "o.ended_last = 1 AND coalesce(o.last_start <= r.ended_at, TRUE)"
             ),
         ]
         if params.reason != "any":
@@ -72,8 +74,8 @@ class Cancelled(Trigger):
             conditions.append(Condition(f"the end was {params.reason}", wanted, {"reason": reason}))
         conditions += [_excluded(what, look) for what in params.exclude]
         return Found(
-            f"t_subscriptions AS r JOIN person AS p ON p.cust = r.cust JOIN ({_by_address(look)}) AS o "
-            f"ON o.subject = coalesce(p.addr, -1 - p.cust)",
+            f"t_subscriptions AS r JOIN person AS p ON p.cust = r.cust JOIN ({_others(look)}) AS o "
+            f"ON o.subscription_id = r.subscription_id",
             tuple(conditions), f"r.subscription_id || ':' || {utc_date('r.ended_at')}", "r.ended_at",
             {
                 "ended_on": lambda: "r.ended_at_on",
@@ -85,18 +87,20 @@ class Cancelled(Trigger):
         )  # fmt: skip
 
 
-def _by_address(look: Lookup) -> str:
-    """All subscriptions of each address (or of the customer alone, without one) in one row.
+def _others(look: Lookup) -> str:
+    """What the other subscriptions of the same address (of the customer alone, without one) say about each.
 
-    Two that ended at the same instant: the greater id is the one that counts, so that one candidate is left.
+    Of two that ended at the same instant the one with the greater id counts as the last, so that one candidate is left.
     """
     started = look.column("s", "subscriptions", "started_at", "TIMESTAMP")
     ended = f"CASE WHEN s.ended_at < {look.now} THEN s.ended_at END"
     return (
-        f"SELECT coalesce(q.addr, -1 - q.cust) AS subject, bool_or(s.in_service) AS in_service, "
-        f"max(CASE WHEN {started} < {look.now} THEN {started} END) AS last_start, "
-        f"arg_max(s.subscription_id, ({ended}, s.subscription_id)) FILTER (WHERE {ended} IS NOT NULL) AS last_ended "
-        f"FROM t_subscriptions AS s JOIN person AS q ON q.cust = s.cust GROUP BY 1"
+        f"SELECT s.subscription_id, bool_or(s.in_service) OVER others AS in_service, "
+        f"max(CASE WHEN {started} < {look.now} THEN {started} END) OVER others AS last_start, "
+        f"row_number() OVER (PARTITION BY coalesce(q.addr, -1 - q.cust) ORDER BY {ended} DESC NULLS LAST, "
+        f"s.subscription_id DESC) AS ended_last FROM t_subscriptions AS s JOIN person AS q ON q.cust = s.cust "
+        f"WINDOW others AS (PARTITION BY coalesce(q.addr, -1 - q.cust) "
+        f"ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING EXCLUDE CURRENT ROW)"
     )
 
 

@@ -10,6 +10,7 @@ from engine.project.types import Line
 from engine.triggers.base import Condition, Found, Lookup, Needs, Trigger
 from engine.warehouse.sql import quote
 from engine.warehouse.tables import TABLES
+from engine.warehouse.zones import instant_of, local_span_of
 
 
 class DateParams(TriggerParams):
@@ -63,28 +64,32 @@ class Date(Trigger):
     def find(self, params: DateParams, look: Lookup) -> Found:
         """One candidate a row."""
         table, column = params.place
-        at, on = f"r.{quote(column)}", f"r.{quote(column + '_on')}"
-        rows = f"t_{table} AS r JOIN person AS p ON p.cust = r.cust"
         if table == "customers":
-            rows, at, on = "person AS p", f"p.{quote('c_' + column)}", f"p.{quote('c_' + column + '_on')}"
-        key = "p.customer_id" if table == "customers" else f"r.{quote(TABLES[table].key)}"
-        anchor, day = (at, on) if params.recurs == "none" else _anniversary(at, on, look)
+            rows, key, alias, name = "person AS p", "p.customer_id", "p", f"c_{column}"
+        else:
+            rows, alias, name = f"t_{table} AS r JOIN person AS p ON p.cust = r.cust", "r", column
+            key = f"r.{quote(TABLES[table].key)}"
+        at, on, first = (f"{alias}.{quote(name + suffix)}" for suffix in ("", "_on", "_wall"))
+        anchor, day = at, on
         conditions = [Condition(f"{params.column} is set", f"{at} IS NOT NULL", {params.column: on})]
         if params.recurs == "yearly":
-            conditions.append(Condition("an anniversary, not the day itself", f"{anchor} > {at}"))
+            day = _anniversary(on, look)
+            wall = f"(CAST({day} AS TIMESTAMP) + ({first} - CAST({on} AS TIMESTAMP)))"
+            rows, anchor = f"{rows} {local_span_of(wall, 'p.zone_no', 'z')}", instant_of(wall, "z")
+            conditions.append(Condition("an anniversary, not the day itself", f"{day} > {on}"))
         return Found(
             rows, tuple(conditions), f"coalesce({key}, p.customer_id) || ':' || strftime({day}, '%Y-%m-%d')", anchor,
             {"on": lambda: day}, rests_at=anchor,
         )  # fmt: skip
 
 
-def _anniversary(at: str, on: str, look: Lookup) -> tuple[str, str]:
-    """The anniversary within half a year of the run: years are counted from the first date, so nothing drifts."""
+def _anniversary(on: str, look: Lookup) -> str:
+    """The anniversary nearest to the run: years are counted from the first date, so nothing drifts.
+
+    Of two equally far, the earlier: one of three that lie a year apart is at most 182 days away, or two are 183.
+    """
     today = f"CAST({look.now} AS DATE)"
     years = f"(year({today}) - year({on}))"
-    candidates = [f"CAST({on} + to_years(CAST({years} + {step} AS INTEGER)) AS DATE)" for step in (-1, 0, 1)]
-    near = " ".join(
-        f"WHEN abs({day} - {today}) <= 183 THEN {day}" for day in (candidates[1], candidates[2], candidates[0])
-    )
-    day = f"(CASE {near} END)"
-    return f"(CAST({day} AS TIMESTAMP) + ({at} - CAST({on} AS TIMESTAMP)))", day
+    days = [f"CAST({on} + to_years(CAST({years} + {step} AS INTEGER)) AS DATE)" for step in (-1, 0, 1)]
+    near = " ".join(f"WHEN abs({day} - {today}) <= {far} THEN {day}" for far in (182, 183) for day in days)
+    return f"(CASE {near} END)"

@@ -12,13 +12,15 @@ from engine.project.types import read_list
 from engine.triggers.base import Condition, Found, Lookup, Needs, Trigger
 from engine.triggers.decline_codes import Group, contact_sql, group_sql
 
-RENEWAL_REASONS = ("subscription_cycle", "subscription_update", "subscription_threshold", "subscription")
-"""Billing reasons of money that was due anyway. A failed first invoice is an abandoned checkout, not a lost customer."""
+NOT_RENEWALS = ("subscription_create", "manual", "upcoming", "quote_accept", "automatic_pending_invoice_item_invoice")
+"""Billing reasons of money that was not simply due again: a failed first invoice is an abandoned checkout, not a lost
+customer. A reason nobody knows does not exclude."""
 
 _UNPAYABLE = ("void", "uncollectible")
 _INVOICE_COLUMNS = (
-    "subscription_id", "status", "amount_minor", "currency", "failed_at", "last_failed_at", "paid_at", "next_attempt_at",
-    "attempt_count", "decline_code", "hosted_invoice_url", "billing_reason", "collection_method", "livemode",
+    "subscription_id", "status", "amount_minor", "currency", "failed_at", "last_failed_at", "paid_at",
+    "next_attempt_at", "attempt_count", "decline_code", "hosted_invoice_url", "billing_reason", "collection_method",
+    "livemode",
 )  # fmt: skip
 
 
@@ -74,7 +76,9 @@ class PaymentFailed(Trigger):
                 "an open failed invoice", f"r.amount_minor >= {look.bind(params.min_amount_minor)}",
                 {"invoice": "r.invoice_id", "failed": "r.failed_at", "amount": "r.amount_minor"},
             ),
-            Condition("the customer can be written to about it", "r.contact = 'mail' AND r.grp <> 'fraud'", {"group": "r.grp"}),
+            Condition(
+                "the customer can be written to about it", "r.contact = 'mail' AND r.grp <> 'fraud'", {"group": "r.grp"}
+            ),
         ]  # fmt: skip
         if params.group:
             conditions.append(
@@ -99,8 +103,9 @@ def _oldest(look: Lookup, min_amount_minor: int) -> str:
     """The oldest open failed invoice of each customer and currency, with the sum and number of all of them."""
     same = "PARTITION BY i.cust, i.currency"
     return (
-        f"SELECT i.*, g.grp, g.contact, g.anchored_at, CAST(sum(i.amount_minor) OVER ({same}) AS BIGINT) AS total_minor, "
-        f"count(*) OVER ({same}) AS open_invoices FROM t_invoices AS i JOIN ({_groups(look)}) AS g USING (invoice_id) "
+        f"SELECT i.*, g.grp, g.contact, g.anchored_at, g.last_try_at, count(*) OVER ({same}) AS open_invoices, "
+        f"CAST(sum(i.amount_minor) OVER ({same}) AS BIGINT) AS total_minor "
+        f"FROM t_invoices AS i JOIN ({_groups(look)}) AS g USING (invoice_id) "
         f"WHERE {_is_open(look)} AND i.amount_minor >= {look.bind(min_amount_minor)} "
         f"QUALIFY row_number() OVER ({same} ORDER BY i.failed_at, i.invoice_id) = 1"
     )
@@ -116,8 +121,8 @@ def _is_open(look: Lookup) -> str:
         conditions.append(f"coalesce(lower(i.status) NOT IN ({words}), TRUE)")
         conditions.append(f"NOT ({paid} IS NULL AND coalesce(lower(i.status) = 'paid', FALSE))")
     if look.has("invoices", "billing_reason"):
-        reasons = ", ".join(f"'{reason}'" for reason in RENEWAL_REASONS)
-        conditions.append(f"coalesce(lower(i.billing_reason) IN ({reasons}), TRUE)")
+        reasons = ", ".join(f"'{reason}'" for reason in NOT_RENEWALS)
+        conditions.append(f"coalesce(lower(i.billing_reason) NOT IN ({reasons}), TRUE)")
     if look.has("invoices", "collection_method"):
         conditions.append("coalesce(lower(i.collection_method) <> 'send_invoice', TRUE)")
     if look.has("invoices", "livemode"):
@@ -130,7 +135,7 @@ def _groups(look: Lookup) -> str:
     code = look.column("i", "invoices", "decline_code", "VARCHAR")
     plain = (
         f"SELECT i.invoice_id, {group_sql(code, 'CAST(NULL AS VARCHAR)')} AS grp, {contact_sql(code)} AS contact, "
-        f"i.failed_at AS anchored_at FROM t_invoices AS i"
+        f"i.failed_at AS anchored_at, CAST(NULL AS TIMESTAMP) AS last_try_at FROM t_invoices AS i"
     )
     if not look.has("payment_failures", "at"):
         return plain
@@ -144,15 +149,20 @@ def _groups(look: Lookup) -> str:
         "SELECT invoice_id, arg_max(grp, (\"at\", grp)) AS grp, arg_max(contact, (\"at\", grp)) AS contact "
         "FROM tries GROUP BY invoice_id"
     )
+    changed = (
+        "SELECT o.invoice_id, max((o.at, o.grp)) AS place FROM tries AS o JOIN latest AS l "
+        "ON l.invoice_id = o.invoice_id AND l.grp <> o.grp GROUP BY 1"
+    )
     since = (
-        "SELECT l.invoice_id, l.grp, l.contact, min(t.at) AS anchored_at FROM latest AS l JOIN tries AS t "
-        "ON t.invoice_id = l.invoice_id AND t.grp = l.grp AND t.at > coalesce((SELECT max(o.at) FROM tries AS o "
-        "WHERE o.invoice_id = l.invoice_id AND o.grp <> l.grp), TIMESTAMP '1970-01-01') GROUP BY ALL"
+        "SELECT l.invoice_id, l.grp, l.contact, min(t.at) AS anchored_at, max(t.at) AS last_at FROM latest AS l "
+        "JOIN tries AS t ON t.invoice_id = l.invoice_id AND t.grp = l.grp LEFT JOIN changed AS c "
+        "ON c.invoice_id = l.invoice_id WHERE c.place IS NULL OR (t.at, t.grp) > c.place GROUP BY ALL"
     )
     return (
-        f"WITH tries AS ({tries}), latest AS ({latest}), since AS ({since}) "
+        f"WITH tries AS ({tries}), latest AS ({latest}), changed AS ({changed}), since AS ({since}) "
         f"SELECT i.invoice_id, coalesce(s.grp, i.grp) AS grp, coalesce(s.contact, i.contact) AS contact, "
-        f"coalesce(s.anchored_at, i.anchored_at) AS anchored_at FROM ({plain}) AS i LEFT JOIN since AS s USING (invoice_id)"
+        f"coalesce(s.anchored_at, i.anchored_at) AS anchored_at, s.last_at AS last_try_at "
+        f"FROM ({plain}) AS i LEFT JOIN since AS s USING (invoice_id)"
     )
 
 
@@ -165,13 +175,22 @@ def _holds(look: Lookup) -> list[Condition]:
         )
         held.append(Condition("no dispute open or lost", f"NOT EXISTS (SELECT 1 FROM {open_dispute})"))
     if look.has("payment_methods", "is_default", "added_at"):
-        last = f"coalesce({look.column('r', 'invoices', 'last_failed_at', 'TIMESTAMP')}, r.failed_at)"
-        newer = f"t_payment_methods AS x WHERE x.cust = p.cust AND x.is_default AND x.added_at > {last} AND x.added_at < {look.now}"
+        again = look.column("r", "invoices", "last_failed_at", "TIMESTAMP")
+        last = f"greatest(r.failed_at, r.last_try_at, CASE WHEN {again} < {look.now} THEN {again} END)"
+        newer = (
+            f"t_payment_methods AS x WHERE x.cust = p.cust AND x.is_default AND x.added_at > {last} "
+            f"AND x.added_at < {look.now}"
+        )
         held.append(Condition("no new default card since the last failure", f"NOT EXISTS (SELECT 1 FROM {newer})"))
     return held
 
 
 def _last4(look: Lookup) -> str:
+    """The default card's; the newest one's where several are called so."""
     if not look.has("payment_methods", "last4", "is_default"):
         return "CAST(NULL AS VARCHAR)"
-    return "(SELECT max(m.last4) FROM t_payment_methods AS m WHERE m.cust = p.cust AND m.is_default)"
+    added = look.column("m", "payment_methods", "added_at", "TIMESTAMP")
+    return (
+        f"(SELECT arg_max(m.last4, (coalesce({added}, TIMESTAMP '1970-01-01'), m.payment_method_id)) "
+        f"FROM t_payment_methods AS m WHERE m.cust = p.cust AND m.is_default AND coalesce({added} < {look.now}, TRUE))"
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from engine.warehouse.facts import Slice, deduplicated, slice_sql
+from engine.warehouse.facts import Fact, Slice, deduplicated, slice_sql
 from engine.warehouse.reading import EARLIEST, LATEST, physical, read
 from engine.warehouse.shapes import Shape
 from engine.warehouse.sources import Source
@@ -87,7 +87,7 @@ class Events:
         if not opened.on_server:
             return f"({statement})"
         table = f"facts_{number}"
-        kinds = {"customer_id": "VARCHAR"} | {name: fact.type for name, fact in part.facts}
+        kinds = {"customer_id": "VARCHAR"} | {name: self._type(self._shape, fact) for name, fact in part.facts}
         self._source.aggregate(statement, bound.used_in(statement), table, kinds)
         return quote(table)
 
@@ -109,6 +109,12 @@ class Events:
         if self._shape is None or self._opened is None or self._opened.settled or not self._shape.duplicates_possible:
             return False
         return self._by_id or any(fact.counts_rows for _, fact in part.facts)
+
+    def _type(self, shape: Shape, fact: Fact) -> str:
+        """DuckDB type in which an answer arrives from a server; that of its column for the newest row's value."""
+        if fact.aggregate != "newest":
+            return fact.type
+        return shape.columns[str(fact.column)].kind.duck_type
 
     def _columns(self, shape: Shape, part: Slice) -> list[str]:
         """What tells rows apart: the id where every row has one, else everything."""

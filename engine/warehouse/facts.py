@@ -47,7 +47,7 @@ class Fact:
 
     @property
     def type(self) -> str:
-        """DuckDB type of the answer; `newest` keeps the column's own type and travels as text from servers."""
+        """DuckDB type of the answer; for `newest` it is the column's own, which only its table can tell."""
         types = {
             "last": "TIMESTAMP",
             "first": "TIMESTAMP",
@@ -163,7 +163,8 @@ _AGGREGATES: Mapping[str, Callable[[str, str], str]] = {
     "count": lambda condition, _: f"count({_when(condition, '1')})",
     "sum": lambda condition, column: f"CAST(coalesce(sum({_when(condition, column)}), 0) AS BIGINT)",
     "distinct_days": lambda condition, _: f"count(DISTINCT {_when(condition, _DAY)})",
-    "newest": lambda condition, column: f"arg_max({_when(condition, column)}, {_when(condition, _AT)})",
+    # Not arg_max: it would pass over the newest row where the column is null and answer from an older one.
+    "newest": lambda condition, column: f"arg_max_null({_when(condition, column)}, {_when(condition, _AT)})",
 }
 
 
@@ -178,14 +179,16 @@ def _is_one_of(column: str, values: Sequence[str], bound: Bound) -> str:
 def deduplicated(events: str, columns: Sequence[str], by_id: bool) -> str:
     """`events` with repeated rows counted once: the earliest row of an event id, else exact repeats.
 
-    Rows without an id are compared whole. DISTINCT ON is understood by DuckDB and PostgreSQL alike.
+    Rows without an id are compared whole, with their names folded. DISTINCT ON is understood by DuckDB and PostgreSQL
+    alike.
     """
     if not by_id:
         return f"(SELECT DISTINCT {', '.join(map(quote, columns))} FROM {events} AS raw)"
-    rest = [column for column in columns if column != "event_id"]
-    whole = [f"CASE WHEN event_id IS NULL THEN {quote(column)} END" for column in rest]
-    keys = ", ".join(["event_id", *whole])
-    order = ", ".join(map(quote, dict.fromkeys(["at", *rest])))
+    first = ["at", "customer_id", "name"]
+    rest = [*first, *sorted({*columns} - {*first, "event_id"})]
+    compared = ["lower(trim(name))" if column == "name" else quote(column) for column in rest]
+    keys = ", ".join(["event_id", *(f"CASE WHEN event_id IS NULL THEN {column} END" for column in compared)])
+    order = ", ".join(map(quote, rest))
     return (
         f"(SELECT DISTINCT ON ({keys}) {', '.join(map(quote, columns))} FROM {events} AS raw ORDER BY {keys}, {order})"
     )

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from engine.warehouse.shapes import Shape
 from engine.warehouse.sql import Bound, quote
+from engine.warehouse.zones import instant_of, local_span_of
 
 OVER = ("canceled", "cancelled", "ended", "expired", "incomplete", "incomplete_expired")
 """Status words of a subscription that gives no service: Stripe's, and the usual spellings beside them."""
@@ -33,12 +34,14 @@ def with_derived(shape: Shape, table: str, as_of: datetime, bound: Bound) -> str
     """SELECT of `table` (localised subscriptions) with the derived columns added."""
     now = bound(as_of)
     in_service = f"({_started(shape, now)}) AND NOT ({_ended(shape, now)})"
-    renewal = _coming_period_end(shape, now)
-    fallback = _computed_renewal(shape, now)
+    at, on = _coming_period_end(shape, now)
     return (
-        f"SELECT s.*, coalesce({in_service}, FALSE) AS in_service, coalesce({_set_to_cancel(shape, now)}, FALSE) "
-        f"AS set_to_cancel, coalesce({renewal[0]}, {fallback[0]}) AS renews_at, "
-        f"coalesce({renewal[1]}, {fallback[1]}) AS renews_on FROM {table} AS s"
+        f"SELECT s.* EXCLUDE (renewal_wall), coalesce({in_service}, FALSE) AS in_service, "
+        f"coalesce({_set_to_cancel(shape, now)}, FALSE) AS set_to_cancel, "
+        f"coalesce({at}, {instant_of('s.renewal_wall', 'z')}) AS renews_at, "
+        f"coalesce({on}, CAST(s.renewal_wall AS DATE)) AS renews_on "
+        f"FROM (SELECT s.*, {_computed_renewal(shape)} AS renewal_wall FROM {table} AS s "
+        f"JOIN zone_number AS n USING (zone_no)) AS s {local_span_of('s.renewal_wall', 's.zone_no', 'z')}"
     )
 
 
@@ -71,21 +74,19 @@ def _coming_period_end(shape: Shape, now: str) -> tuple[str, str]:
     return f"CASE WHEN {end} >= {now} THEN {end} END", f"CASE WHEN {end} >= {now} THEN {day} END"
 
 
-def _computed_renewal(shape: Shape, now: str) -> tuple[str, str]:
-    """The first multiple of the interval after the anchor date that is not past.
+def _computed_renewal(shape: Shape) -> str:
+    """The first multiple of the interval after the anchor date that is not past, by the customer's clock.
 
     Every renewal is counted from the anchor itself, never from the one before, so 31 January gives 28 February and
-    31 March, and 29 February comes back in leap years.
+    31 March, and 29 February comes back in leap years. The time of day is the local one, so a clock change between
+    anchor and renewal does not move the date.
     """
     if not shape.has("anchor_date", "interval"):
-        return "CAST(NULL AS TIMESTAMP)", "CAST(NULL AS DATE)"
-    anchor, on, unit = "s.anchor_date", "s.anchor_date_on", "lower(s.interval)"
-    time_of_day = f"({anchor} - CAST({on} AS TIMESTAMP))"
-    branches = []
+        return "CAST(NULL AS TIMESTAMP)"
+    wall, now, branches = "s.anchor_date_wall", "n.wall_now", []
     for word, part in _UNITS.items():
-        guess = f"greatest(0, date_diff('{part}', {on}, CAST({now} AS DATE)) - 1)"
-        later = [f"{on} + to_{part}s(CAST({guess} + {extra} AS INTEGER))" for extra in range(4)]
-        coming = " ".join(f"WHEN {date} + {time_of_day} >= {now} THEN CAST({date} AS DATE)" for date in later)
-        branches.append(f"WHEN {unit} = '{word}' THEN CASE {coming} END")
-    date = f"CASE {' '.join(branches)} END"
-    return f"CAST({date} AS TIMESTAMP) + {time_of_day}", date
+        guess = f"greatest(0, date_diff('{part}', CAST({wall} AS DATE), CAST({now} AS DATE)) - 1)"
+        later = [f"{wall} + to_{part}s(CAST({guess} + {extra} AS INTEGER))" for extra in range(4)]
+        coming = " ".join(f"WHEN {moment} >= {now} THEN {moment}" for moment in later)
+        branches.append(f"WHEN lower(s.interval) = '{word}' THEN CASE {coming} END")
+    return f"CASE {' '.join(branches)} END"

@@ -41,6 +41,13 @@ class Kind(StrEnum):
         """The type such a column has in `where`."""
         return _TYPES[self]
 
+    @property
+    def duck_type(self) -> str:
+        """The DuckDB type its values have once they are read."""
+        if self.type == "number":
+            return "DOUBLE" if self is Kind.NUMBER else "BIGINT"
+        return {"text": "VARCHAR", "bool": "BOOLEAN"}.get(self.type, "TIMESTAMP")
+
 
 _TYPES: dict[Kind, ColumnType] = {
     Kind.ID: "text",

@@ -20,7 +20,7 @@ from engine.warehouse.sources import Source, open_source
 from engine.warehouse.sql import Bound, execute, quote
 from engine.warehouse.staging import Issue, Staging, TableReport
 from engine.warehouse.tables import TABLES, Kind
-from engine.warehouse.zones import create_zone_tables, known_zones
+from engine.warehouse.zones import create_zone_tables, instant_of, known_zones, local_span_of, wall_from
 
 _BASICS = ("email", "timezone", "country", "consent", "consent_at", "consent_source", "locale", "name")
 """Columns of customers that every evaluation needs: for deciding, addressing and choosing the language."""
@@ -183,10 +183,11 @@ class Warehouse:
             found = [row[0] for row in rows.fetchall()]
         self.zones = list(dict.fromkeys([self.settings.workspace.timezone, *found]))
         create_zone_tables(self.db, self.zones)
-        numbers = list(range(len(self.zones)))
+        numbers, walls = list(range(len(self.zones))), [wall_from(zone, self.as_of) for zone in self.zones]
         self.db.execute(
-            "CREATE OR REPLACE TABLE zone_number AS SELECT unnest(?) AS zone, unnest(?::INTEGER[]) AS zone_no",
-            [self.zones, numbers],
+            "CREATE OR REPLACE TABLE zone_number AS SELECT unnest(?) AS zone, unnest(?::INTEGER[]) AS zone_no, "
+            "unnest(?::TIMESTAMP[]) AS wall_now",
+            [self.zones, numbers, walls],
         )
 
     def _customer_select(self, shape: Shape) -> str:
@@ -217,44 +218,47 @@ class Warehouse:
             FROM numbered AS c {join} LEFT JOIN shared ON shared.email = {address}"""
 
     def _localised(self, shape: Shape, rows: str, dates: Sequence[str] = (), prefix: str = "") -> str:
-        """`rows` (with `zone_no`) with date-like columns, and the instants in `dates`, brought to the customer's zone."""
+        """`rows` (with `zone_no`) with date-like columns, and the instants in `dates`, brought to the customer's zone.
+
+        Those that may recur get `<column>_wall` too, the time on the customer's clock.
+        """
         present = [row[0] for row in self.db.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()]
         days = {prefix + name: column.kind is Kind.DAY for name, column in shape.columns.items()
                 if prefix + name in present and (column.kind is Kind.DAY or name in dates)}  # fmt: skip
         flags = {f"{name}_is_date" for name in days}
+        recurring = {prefix + name for name in (*dates, "anchor_date")}
         select = [f"r.{quote(name)}" for name in present if name not in days and name not in flags]
         joins = []
         for number, (name, is_day) in enumerate(days.items()):
             columns, join = _local_day(
                 f"r.{quote(name)}", f"r.{quote(name + '_is_date')}" if is_day else "FALSE", number
             )
-            select += [f"{sql} AS {quote(name + suffix)}" for suffix, sql in columns.items()]
+            select += [f"{sql} AS {quote(name + suffix)}" for suffix, sql in columns.items()
+                       if suffix != "_wall" or name in recurring]  # fmt: skip
             joins.append(join)
         return f"SELECT {', '.join(select)} FROM {rows} AS r {' '.join(joins)}"
 
     def _in_service(self, columns: Sequence[str]) -> str:
         """The subscription in service of each customer, the newest where there are several."""
-        started = "started_at" if self.shapes["subscriptions"].has("started_at") else "subscription_id"
-        chosen = ", ".join(
-            f"arg_max({quote(column)}, ({started}, subscription_id)) AS {quote(column)}" for column in columns
-        )
+        known = self.shapes["subscriptions"].has("started_at")
+        newest = f"(coalesce({'started_at' if known else 'NULL'}, TIMESTAMP '1970-01-01'), subscription_id)"
+        chosen = ", ".join(f"arg_max_null({quote(column)}, {newest}) AS {quote(column)}" for column in columns)
         return f"SELECT cust, {chosen} FROM t_subscriptions WHERE in_service GROUP BY cust"
 
 
 def _local_day(value: str, is_date: str, number: int) -> tuple[dict[str, str], str]:
     """The UTC instant and the local date of one column, and the joins they need."""
     local, span = f"l{number}", f"z{number}"
-    utc = f"coalesce({local}.fixed_utc, {value} - to_seconds({local}.offset_s))"
-    on = f"CAST({value} + to_seconds({span}.offset_s) AS DATE)"
+    wall = f"CASE WHEN {is_date} THEN {value} ELSE {value} + to_seconds({span}.offset_s) END"
     joins = (
-        f"LEFT JOIN local_span AS {local} ON {is_date} AND {local}.zone_no = r.zone_no AND "
-        f"{local}.year = year({value}) AND {local}.local_from <= {value} AND {value} < {local}.local_to "
+        f"{local_span_of(value, 'r.zone_no', local)} AND {is_date} "
         f"LEFT JOIN zone_span AS {span} ON NOT {is_date} AND {span}.zone_no = r.zone_no AND "
         f"{span}.year = year({value}) AND {span}.utc_from <= {value} AND {value} < {span}.utc_to"
     )
     columns = {
-        "": f"CASE WHEN {is_date} THEN {utc} ELSE {value} END",
-        "_on": f"CASE WHEN {is_date} THEN CAST({value} AS DATE) ELSE {on} END",
+        "": f"CASE WHEN {is_date} THEN {instant_of(value, local)} ELSE {value} END",
+        "_on": f"CAST({wall} AS DATE)",
+        "_wall": wall,
     }
     return columns, joins
 

@@ -97,6 +97,30 @@ def utc_to_local(zone: str, instant: datetime) -> datetime:
     return instant + timedelta(seconds=_offset_s(ZoneInfo(zone), instant))
 
 
+def wall_from(zone: str, instant: datetime) -> datetime:
+    """The least wall-clock time that, by the rules of `local_spans`, means no instant before a naive UTC `instant`."""
+    for span in local_spans(zone):
+        if span.fixed_utc is not None:
+            if span.fixed_utc >= instant:
+                return span.local_from
+        elif span.local_to - timedelta(seconds=span.offset_s) > instant:
+            return max(span.local_from, instant + timedelta(seconds=span.offset_s))
+    raise ValueError(f"{instant} is beyond {LAST_YEAR}")
+
+
+def local_span_of(wall: str, zone_no: str, alias: str) -> str:
+    """SQL for the join that brings the span of a wall-clock time beside a row; one row at most."""
+    return (
+        f"LEFT JOIN local_span AS {alias} ON {alias}.zone_no = {zone_no} AND {alias}.year = year({wall}) "
+        f"AND {alias}.local_from <= {wall} AND {wall} < {alias}.local_to"
+    )
+
+
+def instant_of(wall: str, alias: str) -> str:
+    """SQL for the UTC instant of a wall-clock time whose span is joined as `alias`."""
+    return f"coalesce({alias}.fixed_utc, {wall} - to_seconds({alias}.offset_s))"
+
+
 def create_zone_tables(
     db: duckdb.DuckDBPyConnection, zones: Sequence[str], first_year: int = FIRST_YEAR, last_year: int = LAST_YEAR
 ) -> None:

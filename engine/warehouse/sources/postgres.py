@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import sqlglot
+from sqlglot import exp
 
 from engine.errors import HoldfastError, UnavailableError
 from engine.warehouse.sources.base import Only, RawColumn, Source, first_line
@@ -140,7 +141,17 @@ class PostgresSource(Source):
 
 def translate(statement: str) -> str:
     """PostgreSQL text of a DuckDB statement; `$name` parameters become psycopg's `%(name)s`."""
-    return sqlglot.transpile(statement.replace("%", "%%"), read="duckdb", write="postgres")[0]
+    tree = sqlglot.parse_one(statement.replace("%", "%%"), read="duckdb")
+    return tree.transform(_translated).sql(dialect="postgres")
+
+
+def _translated(node: exp.Expr) -> exp.Expr:
+    """What sqlglot passes on as it stands."""
+    if not isinstance(node, exp.Anonymous) or node.name.lower() != "arg_max_null":
+        return node
+    value, by = (part.sql(dialect="duckdb") for part in node.expressions)
+    newest = f"(array_agg({value} ORDER BY {by} DESC) FILTER (WHERE {by} IS NOT NULL))[1]"
+    return sqlglot.parse_one(newest, read="duckdb")
 
 
 def _named(query: str) -> str:
