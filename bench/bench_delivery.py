@@ -33,7 +33,9 @@ def server() -> tuple[subprocess.Popen[bytes], str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, str(ROOT / "tests/delivery/fake_sendgrid.py"), str(port), str(LATENCY_MS)])
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/delivery/fake_sendgrid.py"), str(port), str(LATENCY_MS)]
+    )
     for _ in range(100):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
@@ -86,8 +88,10 @@ def main() -> None:
             slow = calls / wall
             print(f"{turn} official, one at a time: {slow:8.0f} msg/s   {cpu / calls * 1e6:6.0f} CPU us/msg")
             wall, cpu = pipeline(url, count)
-            print(f"{turn} pipeline, 64 connections: {count / wall:7.0f} msg/s   {cpu / count * 1e6:6.0f} CPU us/msg"
-                  f"   {count / wall / slow:.1f} x")
+            print(
+                f"{turn} pipeline, 64 connections: {count / wall:7.0f} msg/s   {cpu / count * 1e6:6.0f} CPU us/msg"
+                f"   {count / wall / slow:.1f} x"
+            )
     finally:
         process.terminate()
 

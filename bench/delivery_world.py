@@ -48,7 +48,10 @@ def renderer() -> Renderer:
 
 
 def message_rows(count: int) -> list[tuple[object, ...]]:
-    values = {"customer": {"name": "Ann Lee", "plan": "team", "locale": None}, "fact": {"last_event_at": "2026-10-21 08:30:00"}}
+    values = {
+        "customer": {"name": "Ann Lee", "plan": "team", "locale": None},
+        "fact": {"last_event_at": "2026-10-21 08:30:00"},
+    }
     packed = json.dumps(values)
     return [
         (sha256(f"key {n}".encode()).hexdigest(), "quiet", f"c{n}", "2026-10-21", "quiet", f"c{n}@example.com", f"a{n}",

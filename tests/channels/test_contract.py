@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from threading import Thread
 
-from conftest import CUSTOM_ARGS, World
+from channel_world import CUSTOM_ARGS, World
 
 from engine.channels import CHANNELS, Result
 from engine.messages.mail import Mail

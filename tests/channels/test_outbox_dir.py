@@ -6,7 +6,7 @@ from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 
-from conftest import CUSTOM_ARGS
+from channel_world import CUSTOM_ARGS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,7 +73,7 @@ _HOSTILE = st.text(
 
 @given(_HOSTILE, _HOSTILE)
 def test_no_name_or_subject_adds_a_header(name: str, subject: str) -> None:
-    from conftest import MAIL
+    from channel_world import MAIL
 
     safe = replace(MAIL, to=Mailbox(display_name(name), "ann@example.com"), subject=single_line(subject) or "-")
     message = parsed(mime_bytes(safe, {}))

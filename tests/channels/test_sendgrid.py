@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CUSTOM_ARGS, MAIL
+from channel_world import CUSTOM_ARGS, MAIL
 from fake_sendgrid import OK, FakeSendGrid, Fault
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,12 +39,12 @@ def connect(url: str, timeout_s: float = 5.0, **settings: object) -> Session:
 
 
 @pytest.fixture
-def answer_to(mail: Mail) -> Iterator[Send]:
+def answer_to(mail: Mail) -> Send:
     def send(fault: Fault, timeout_s: float = 5.0) -> Answer:
         with FakeSendGrid(lambda n, body: fault) as server:
             return connect(server.url, timeout_s).send(mail, CUSTOM_ARGS)
 
-    yield send
+    return send
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def answer_to(mail: Mail) -> Iterator[Send]:
         (Fault(raw=b"<html>502 bad gateway</html>\r\n\r\n"), Result.IN_DOUBT),
         (Fault(raw=b"HTTP/1.1 abc\r\n\r\n"), Result.IN_DOUBT),
         (Fault(raw=b"\xff" * 200 + b"\r\n\r\n"), Result.IN_DOUBT),
-        (Fault(raw=b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), Result.ACCEPTED),
-        (Fault(raw=b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"), Result.ACCEPTED),
+        (Fault(raw=b"HTTP/1.1 202 A\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), Result.ACCEPTED),
+        (Fault(raw=b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 202 A\r\nContent-Length: 0\r\n\r\n"), Result.ACCEPTED),
         (Fault(raw=b"HTTP/1.1 202 Accepted\r\nContent-Length: 99\r\nConnection: close\r\n\r\nshort"), Result.ACCEPTED),
         (Fault(raw=b"HTTP/1.1 202 Accepted\r\nContent-Length: -5\r\n\r\n"), Result.ACCEPTED),
     ],

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import CUSTOM_ARGS
+from channel_world import CUSTOM_ARGS
 from smtp_servers import Faults, SmtpServer, certificate
 
 from engine.channels import CHANNELS, Answer, Result, Session

@@ -7,10 +7,10 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
-from delivery_world import options, parts, through_folder, through_sendgrid
+from delivery_world import options, parts, through_folder, through_sendgrid  # noqa: E402 - the path comes first
 
-from engine.delivery import deliver, stop_on_signals
-from engine.store import Store
+from engine.delivery import deliver, stop_on_signals  # noqa: E402
+from engine.store import Store  # noqa: E402
 
 CONCURRENCY = 8
 

@@ -1,6 +1,7 @@
 """A stand-in for SendGrid's mail endpoint with a ledger and a choice of faults.
 
-In a test: `with FakeSendGrid() as server: … server.url, server.ledger`. As a program: `fake_sendgrid.py PORT LATENCY_MS`.
+In a test: `with FakeSendGrid() as server: … server.url, server.ledger`.
+As a program: `fake_sendgrid.py PORT LATENCY_MS`.
 The ledger holds every request whose mail the server took responsibility for, whatever it then answered.
 """
 

@@ -44,17 +44,17 @@ class Faults:
 class _Handler:
     server: SmtpServer
 
-    async def handle_MAIL(
+    async def handle_MAIL(  # noqa: N802 - the name aiosmtpd looks for
         self, smtp: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:  # noqa: N802
+    ) -> str:
         if self.server.faults.mail:
             return self.server.faults.mail
         envelope.mail_from = address
         return "250 OK"
 
-    async def handle_RCPT(
+    async def handle_RCPT(  # noqa: N802 - the name aiosmtpd looks for
         self, smtp: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:  # noqa: N802
+    ) -> str:
         if self.server.faults.hang_up == "rcpt":
             _cut(smtp)
         if self.server.faults.rcpt:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from delivery_world import options, parts, plan, states, through_folder, through_sendgrid
 from deliver_process import CONCURRENCY
+from delivery_world import options, parts, plan, states, through_folder, through_sendgrid
 from fake_sendgrid import FakeSendGrid
 
 from engine.delivery import deliver
@@ -91,9 +91,10 @@ def test_a_delivery_asked_to_stop_leaves_nothing_in_doubt(tmp_path: Path, number
 
 def test_a_delivery_that_slept_through_its_lease_makes_no_call() -> None:
     from delivery_world import Desk
+    from test_gate import MESSAGE
+
     from engine.channels import Result
     from engine.delivery.workers import Call, _called
-    from test_gate import MESSAGE
 
     desk = Desk()
     late = Call(MESSAGE, 1, None, {}, time.monotonic() - 1)  # type: ignore[arg-type]

@@ -129,7 +129,9 @@ def test_quiet_hours_put_a_message_off_to_their_end(store: Store) -> None:
     report = deliver(store, parts(now=late, quiet_hours=lambda message: night), options())
     assert (report.sent, report.outcomes["postponed"]) == (0, 1)
     assert report.next_due_at == datetime(2026, 11, 24, 7, 0)
-    assert deliver(store, parts(now=datetime(2026, 11, 24, 7, 0), quiet_hours=lambda message: night), options()).sent == 1
+    assert (
+        deliver(store, parts(now=datetime(2026, 11, 24, 7, 0), quiet_hours=lambda message: night), options()).sent == 1
+    )
 
 
 def test_whether_it_still_holds_is_asked_once_for_all_that_is_due(store: Store) -> None:
@@ -248,13 +250,19 @@ def test_a_sandbox_is_never_counted_as_sent(store: Store) -> None:
 
 def test_throttling_slows_the_channel_and_burns_no_attempt(store: Store) -> None:
     plan(store, PEOPLE)
-    desk = Desk(lambda customer, n: Answer(Result.ACCEPTED) if n > 1 else Answer(Result.RETRY, retry_after_s=0.0, of_channel=True))
+    desk = Desk(
+        lambda customer, n: (
+            Answer(Result.ACCEPTED) if n > 1 else Answer(Result.RETRY, retry_after_s=0.0, of_channel=True)
+        )
+    )
     report = deliver(store, parts(desk), options(concurrency=12))
     assert report.sent == 12
     assert all(message.state == "accepted" for customer in PEOPLE for message in store.history_of(customer).messages)
 
 
-def test_an_unreachable_channel_leaves_rows_planned_and_none_in_doubt(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_channel_leaves_rows_planned_and_none_in_doubt(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("engine.delivery.pacing.UNREACHABLE_IN_A_ROW", 2)
     plan(store, PEOPLE)
     channels = through_sendgrid("http://127.0.0.1:1")
@@ -322,7 +330,9 @@ def test_a_request_to_stop_finishes_the_calls_under_way_and_gives_the_rest_back(
     assert set(states(store).values()) == {"accepted", "planned"}
 
 
-def test_a_secret_that_is_missing_is_told_before_anything_is_claimed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_that_is_missing_is_told_before_anything_is_claimed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan(store, PEOPLE)
     monkeypatch.delenv("TEST_API_KEY")
     with pytest.raises(SetupError, match="TEST_API_KEY"):

@@ -15,7 +15,7 @@ from engine.store import GateRow, OutboxMessage
 NOW = datetime(2026, 11, 23, 9, 0)
 NIGHT = QuietHours(time(21), time(8))
 MESSAGE = OutboxMessage(
-    1, "ab" * 32, 3, 1, "quiet", "c1", "o", "s", "c1@example.com", "k", "email", "quiet", "sha", "marketing", "win-back",
+    1, "ab" * 32, 3, 1, "quiet", "c1", "o", "s", "c1@example.com", "k", "email", "quiet", "sha", "marketing", "win-back",  # noqa: E501
     "treated", "Europe/Berlin", NOW, None, "{}", 0,
 )  # fmt: skip
 ROW = GateRow(1, "claimed", 3, paused=False, rule_paused=False, expired=False, suppressions=())
@@ -47,14 +47,19 @@ TOMORROW, YESTERDAY, TODAY = date(2026, 11, 24), date(2026, 11, 22), date(2026, 
         (("less_often", "", None), set()),
     ],
 )
-def test_each_kind_of_suppression_stops_its_classes(suppression: tuple[str, str, date | None], stopped: set[str]) -> None:
+def test_each_kind_of_suppression_stops_its_classes(
+    suppression: tuple[str, str, date | None], stopped: set[str]
+) -> None:
     for class_ in ("marketing", "service", "legal"):
         expected = ("suppressed", suppression[0]) if class_ in stopped else ("send", "")
         assert verdict(suppression, class_=class_) == expected
 
 
 def test_one_suppression_among_harmless_ones_is_enough() -> None:
-    assert verdict(("less_often", "", None), ("not_until", "", YESTERDAY), ("bounced", "", None)) == ("suppressed", "bounced")
+    assert verdict(("less_often", "", None), ("not_until", "", YESTERDAY), ("bounced", "", None)) == (
+        "suppressed",
+        "bounced",
+    )
 
 
 def test_not_until_is_compared_on_the_customers_calendar() -> None:
@@ -109,7 +114,11 @@ def test_whatever_goes_wrong_in_the_gate_holds_the_message_back(broken: dict[str
         (datetime(2026, 11, 23, 19, 59), "Europe/Berlin", None),
         (datetime(2026, 11, 23, 20, 0), "Europe/Berlin", datetime(2026, 11, 24, 7, 0)),
         (datetime(2026, 11, 23, 9, 0), "Pacific/Auckland", datetime(2026, 11, 23, 19, 0)),
-        (datetime(2026, 3, 28, 23, 30), "Europe/Berlin", datetime(2026, 3, 29, 6, 0)),  # the clocks go forward that night
+        (
+            datetime(2026, 3, 28, 23, 30),
+            "Europe/Berlin",
+            datetime(2026, 3, 29, 6, 0),
+        ),  # the clocks go forward that night
         (datetime(2026, 10, 24, 23, 30), "Europe/Berlin", datetime(2026, 10, 25, 7, 0)),  # and back
     ],
 )

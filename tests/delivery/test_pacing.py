@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.channels import Answer, Result
-from engine.delivery.pacing import MOST_ATTEMPTS, Breaker, TokenBucket, retry_delay_s
 from engine.delivery.options import DeliveryOptions
+from engine.delivery.pacing import MOST_ATTEMPTS, Breaker, TokenBucket, retry_delay_s
 from engine.errors import SetupError
 
 ACCEPTED, REFUSED, DOUBT = Answer(Result.ACCEPTED), Answer(Result.REFUSED, detail="no"), Answer(Result.IN_DOUBT)
