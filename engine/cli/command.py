@@ -122,5 +122,6 @@ def _fail(screen: Screen, code: int, sentence: str) -> int:
     words = {HELD: "held", UNAVAILABLE: "unavailable", WRONG: "request"}
     screen.emit({"error": words.get(code, "fault"), "exit_code": code, "message": sentence})
     if not screen.as_json:
-        screen.warn((sentence[:1].upper() + sentence[1:], "red"))
+        first, _, rest = sentence.partition(" ")
+        screen.warn((f"{first.capitalize() if first.islower() and first.isalpha() else first} {rest}", "red"))
     return code

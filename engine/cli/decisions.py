@@ -21,8 +21,9 @@ OUTCOMES: dict[str, tuple[str, str]] = {
 """Outcomes in the order of a report, with their word and colour."""
 
 
-def ordered(counts: Iterable[Count]) -> list[Count]:
+def ordered(given: Iterable[Count]) -> list[Count]:
     """By rule as given, what is sent first, larger numbers before smaller ones."""
+    counts = list(given)
     places = {outcome: place for place, outcome in enumerate(OUTCOMES)}
     rules = {rule: place for place, rule in enumerate(dict.fromkeys(count[0] for count in counts))}
     return sorted(counts, key=lambda count: (rules[count[0]], places[count[1]], -count[3], count[2]))
@@ -53,6 +54,21 @@ def show_by_rule(screen: Screen, counts: Sequence[Count]) -> None:
     used = [outcome for outcome in OUTCOMES if any(numbers[outcome] for numbers in rules.values())]
     rows = [[(rule, "bold"), *(numbers[outcome] or None for outcome in used)] for rule, numbers in rules.items()]
     screen.table(["rule", *(OUTCOMES[outcome][0] for outcome in used)], rows)
+
+
+def existing(counts: Iterable[Count]) -> int:
+    """How many cases are older than their rule and left alone."""
+    return sum(number for _, _, reason, number in counts if reason == Reason.EXISTING)
+
+
+def show_existing(screen: Screen, counts: Iterable[Count]) -> None:
+    """Cases that are counted only: telling them one by one would bury the rest."""
+    if number := existing(counts):
+        screen.say()
+        screen.say(
+            f"{number_of(number, 'old case')} left out: too late before the rule could begin (existing). "
+            "`existing: include` in a rule takes them in."
+        )
 
 
 def reason_words(outcome: str, reason: str) -> str:

@@ -27,7 +27,7 @@ STAGES: Mapping[str, tuple[Reason, ...]] = {
     ),
     "caps and priority": (Reason.CAP, Reason.OUTRANKED, Reason.DAILY_LIMIT),
     "the guard": (Reason.HELD_FOR_REVIEW,),
-    "nothing against it": (Reason.DUE,),
+    "no stage": (Reason.DUE,),
 }  # fmt: skip
 """Each reason under the stage that gives it."""
 
@@ -126,7 +126,8 @@ class Teller:
         step = f"step {decision['step']}" if decision.get("step") else "no step"
         due = decision.get("due_date")
         when = f", due {day_text(due)}" if isinstance(due, date) else ""
-        self.screen.say("    → ", f"{step}{when}; decided by {stage}")
+        decided = "" if reason == Reason.DUE and key == reason else f"; decided by {stage}"
+        self.screen.say("    → ", f"{step}{when}{decided}")
         self.screen.say("      ", (sentence(key), "italic"))
 
     # ── the others ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -19,6 +19,9 @@ from engine.project.loading import project_from_files
 from engine.project.settings import Settings
 from engine.store import Store
 from engine.triggers import triggers
+from engine.warehouse.zones import FIRST_YEAR, LAST_YEAR
+
+Moment = TypeVar("Moment", bound=date)
 
 AsOf = Annotated[
     str | None,
@@ -69,11 +72,12 @@ def read_moment(text: str | None, option: str = "--as-of") -> datetime | date | 
     if text is None:
         return None
     try:
-        return date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text)
+        moment = date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text)
     except ValueError:
         raise RequestError(
             f'{option} "{text}" is neither a date nor an instant; expected 2026-11-22 or 2026-11-22T09:00+01:00'
         ) from None
+    return _within_the_calendar(moment, text, option)
 
 
 def read_date(text: str | None, option: str) -> date | None:
@@ -81,9 +85,16 @@ def read_date(text: str | None, option: str) -> date | None:
     if text is None:
         return None
     try:
-        return date.fromisoformat(text)
+        return _within_the_calendar(date.fromisoformat(text), text, option)
     except ValueError:
         raise RequestError(f'{option} "{text}" is not a date; expected one such as 2026-11-22') from None
+
+
+def _within_the_calendar(moment: Moment, text: str, option: str) -> Moment:
+    """Clock changes are known for these years only."""
+    if not FIRST_YEAR < moment.year < LAST_YEAR:
+        raise RequestError(f'{option} "{text}": expected a year from {FIRST_YEAR + 1} to {LAST_YEAR - 1}')
+    return moment
 
 
 def known_rules(project: Project, names: Sequence[str] | None) -> list[str] | None:

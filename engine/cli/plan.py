@@ -14,7 +14,16 @@ import typer
 
 from engine.api import Project
 from engine.cli.command import command
-from engine.cli.decisions import Count, headline, ordered, reason_words, show_counts, show_why_nothing
+from engine.cli.decisions import (
+    Count,
+    existing,
+    headline,
+    ordered,
+    reason_words,
+    show_counts,
+    show_existing,
+    show_why_nothing,
+)
 from engine.cli.opening import AsOf, RuleOption, find_state, known_rules, open_project, read_moment
 from engine.cli.plan_files import require_known_kind, write_decisions
 from engine.cli.screen import Screen
@@ -137,14 +146,10 @@ def _document(found: _Found, out: Path | None, written: int | None) -> dict[str,
     names = ("rule", "outcome", "reason", "count")
     return {
         "as_of": found.as_of, "counts": [dict(zip(names, count, strict=True)) for count in found.counts],
-        "examples": found.examples, "left_out_as_existing": _existing(found),
+        "examples": found.examples, "left_out_as_existing": existing(found.counts),
         "doubts": [vars(doubt) for doubt in found.doubts], "edit": found.edit,
         "out": None if written is None else {"path": out, "rows": written},
     }  # fmt: skip
-
-
-def _existing(found: _Found) -> int:
-    return sum(number for _, _, reason, number in found.counts if reason == "existing")
 
 
 def _show(screen: Screen, project: Project, found: _Found) -> None:
@@ -159,12 +164,7 @@ def _show(screen: Screen, project: Project, found: _Found) -> None:
     if reasons := [count for count in shown if reason_words(count[1], count[2]) != "due"]:
         screen.title("Why the others get nothing")
         show_why_nothing(screen, reasons)
-    if existing := _existing(found):
-        screen.say()
-        screen.say(
-            f"{number_of(existing, 'old case')} left out: they were too late before the rule could begin (existing). "
-            "`existing: include` in a rule takes them in."
-        )
+    show_existing(screen, found.counts)
     for doubt in found.doubts:
         screen.say(("! ", "yellow"), doubt.text, ("; a run would hold every rule that reads it", "yellow"))
     if found.edit is not None:

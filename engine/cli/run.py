@@ -11,7 +11,7 @@ import typer
 
 from engine.api import Project
 from engine.cli.command import DONE, HELD, SOME_FAILED, RequestError, command
-from engine.cli.decisions import headline, ordered, show_by_rule
+from engine.cli.decisions import headline, ordered, show_by_rule, show_existing
 from engine.cli.opening import AsOf, open_project, open_state, read_date, read_moment, require_known
 from engine.cli.screen import Screen
 from engine.cli.sent import deliver_with_progress, delivery_code, delivery_document, show_delivery
@@ -234,7 +234,8 @@ def _show_run(screen: Screen, project: Project, store: Store, report: RunReport)
     else:
         screen.say(headline(report.counts))
         screen.say()
-        show_by_rule(screen, ordered(report.counts))
+        show_by_rule(screen, ordered(count for count in report.counts if count[2] != "existing"))
+        show_existing(screen, report.counts)
         screen.say()
     written = report.written
     if written.withdrawn:

@@ -1,0 +1,74 @@
+"""`check`, `schema` and `data`: mistakes found before anything runs."""
+
+from __future__ import annotations
+
+import json
+
+from cli_shop import CONFIG, QUIET, Shop
+
+
+def test_a_sound_project_is_told_so(shop: Shop) -> None:
+    result = shop.run("check")
+    assert result.exit_code == 0
+    assert result.stdout == "Corner Shop: 2 rules (2 active), 2 mails, 2 tables\n✓ no mistakes, 1 warning\n"
+    assert "HOLDFAST_SECRET" in result.stderr
+
+
+def test_an_event_nobody_has_done_is_a_warning_with_a_guess(shop: Shop) -> None:
+    shop.write("rules/quiet.yaml", QUIET.replace("event: login", "event: logn"))
+    document = shop.json("check")
+    warning = next(one for one in document["warnings"] if "logn" in one["found"])
+    assert warning["path"] == "rules/quiet.yaml"
+    assert warning["suggestion"] == '"login"'
+    assert warning["severity"] == "warning"
+
+
+def test_a_column_that_is_not_there_is_a_mistake_with_its_place(shop: Shop) -> None:
+    shop.write("rules/quiet.yaml", QUIET.replace("plan = 'pro'", "plann = 'pro'"))
+    result = shop.run("check")
+    assert result.exit_code == 2
+    assert "rules/quiet.yaml:6:8: " in result.stderr
+    assert 'Did you mean "plan"?' in result.stderr
+    assert shop.run("check", "--no-tables").exit_code == 0
+
+
+def test_a_name_no_table_has_is_found_in_a_mail(shop: Shop) -> None:
+    mail = shop.folder / "templates/hello/mail.html"
+    mail.write_text(mail.read_text().replace("customer.name", "customer.nickname"))
+    result = shop.run("check")
+    assert result.exit_code == 2
+    assert "nickname" in result.stderr
+
+
+def test_a_rule_that_vanished_since_the_last_run_is_a_warning(ran: Shop) -> None:
+    (ran.folder / "rules/fresh.yaml").unlink()
+    assert any('"fresh" is gone' in warning["found"] for warning in ran.json("check")["warnings"])
+
+
+def test_the_schema_is_json_for_editors(shop: Shop) -> None:
+    schema = json.loads(shop.run("schema").stdout)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert "inactivity" in json.dumps(schema["properties"]["trigger"])
+
+
+def test_the_tables_are_shown_with_their_newest_fact_and_columns(shop: Shop) -> None:
+    document = shop.json("data", "check", "--as-of", "2026-05-02")
+    events, customers = document["tables"][1], document["tables"][0]
+    assert (customers["table"], customers["rows"], customers["columns"]["plan"]) == ("customers", 40, "text")
+    assert (events["table"], events["newest"], events["future"]) == ("events", "2026-05-01T07:00:00Z", 0)
+    assert document["doubts"] == []
+    assert "1 day ago" in shop.run("data", "check", "--as-of", "2026-05-02").stdout
+
+
+def test_broken_values_are_counted_and_listed(shop: Shop) -> None:
+    customers = shop.folder / "customers.csv"
+    customers.write_text(customers.read_text().replace("c07@example.com", "c07@@example.com"))
+    shop.write("config.yaml", CONFIG.replace("1000 days", "2 days"))
+    document = shop.json("data", "check", "--as-of", "2026-05-08")
+    assert document["tables"][0]["quarantined"] == [
+        {"column": "email", "reason": "not a single plain address", "count": 1}
+    ]
+    assert [doubt["reason"] for doubt in document["doubts"]] == ["stale_table"]
+    issue = shop.json("data", "issues", "--table", "customers")["issues"]
+    assert [(one["row"], one["column"], one["value"]) for one in issue] == [("c07", "email", "c07@@example.com")]
+    assert "no broken values" in shop.run("data", "issues", "--table", "events").stdout
