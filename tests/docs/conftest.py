@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from engine.cli.root import app
+
 Run = Callable[..., Any]
 
 
 @pytest.fixture
 def holdfast(tmp_path: Path) -> Run:
     """`holdfast("plan", "--as-of", …)` in `tmp_path`: the JSON document a command writes; its exit code must fit."""
-    from engine.cli.root import app
 
     def run(*words: str, exit_code: int = 0) -> Any:
         result = CliRunner().invoke(app, ["-C", str(tmp_path), "--format", "json", *words])

@@ -8,6 +8,10 @@ from docs_pages import DOCS, generator, headings
 from engine.channels import CHANNELS
 from engine.cli.root import COMMANDS
 from engine.codes import CODES
+from engine.messages.filters import AUTHORS
+from engine.messages.loading import FrontMatter
+from engine.messages.sandbox import KEPT_FILTERS
+from engine.messages.templates import LINKS, WORKSPACE
 from engine.planning.reasons import Outcome, Reason
 from engine.project.settings import Settings
 from engine.store.suppressions import KINDS
@@ -70,6 +74,14 @@ def test_every_outcome_and_reason_has_a_heading() -> None:
 def test_every_kind_of_suppression_is_explained() -> None:
     page = (DOCS / "commands.md").read_text("utf-8")
     assert [kind for kind in KINDS if f"`{kind}`" not in page] == []
+
+
+def test_every_filter_and_name_of_a_mail_is_on_the_page() -> None:
+    page = (DOCS / "templates.md").read_text("utf-8")
+    filters = {*AUTHORS, *KEPT_FILTERS}
+    assert [name for name in filters if not re.search(rf"`{name}`|\\| {name}[(`]", page)] == []
+    assert [name for name in LINKS if f"`links.{name}`" not in page] == []
+    assert [name for name in (*WORKSPACE, *FrontMatter.model_fields) if f"`{name}`" not in page] == []
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 70, 130])

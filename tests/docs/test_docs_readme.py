@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 from docs_pages import ROOT, blocks
+from typer.testing import CliRunner
+
+from engine.cli.root import app
 
 README = ROOT / "README.md"
 
@@ -59,6 +62,13 @@ def test_the_example_does_what_the_readme_says(tmp_path: Path, holdfast: Callabl
     assert not row["found"]
     assert [(check["text"], check["held"]) for check in row["conditions"]] == [("no order for 30 days", False)]
     assert row["conditions"][0]["values"] == {"last": "2026-04-28T18:05:00Z"}
+
+
+def test_bobs_explanation_stands_in_the_readme_as_it_is_printed(tmp_path: Path) -> None:
+    _write_example(tmp_path)
+    printed = CliRunner().invoke(app, ["-C", str(tmp_path), *_typed()[2]]).stdout
+    (shown,) = [block.text for block in blocks(README) if block.language == "text"]
+    assert printed.split() == shown.split()
 
 
 def test_running_the_example_twice_changes_nothing(tmp_path: Path, holdfast: Callable[..., Any]) -> None:
