@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.clock import new_token
 from engine.errors import HeldError
@@ -52,8 +53,9 @@ class Switches:
 
 
 def _insert_new(connection: Connection, table: Table, key: dict[str, object], rest: dict[str, object]) -> None:
-    if connection.execute(select(table).filter_by(**key)).first() is None:
-        connection.execute(table.insert().values(**key, **rest))
+    """Insert the row unless its key exists; two processes may try at the same moment."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert(table).values(**key, **rest).on_conflict_do_nothing())
 
 
 class Install:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
@@ -375,11 +376,9 @@ def test_two_deliveries_on_postgresql_send_each_mail_once(postgres_url: str) -> 
     with Store.open(postgres_url) as one, Store.open(postgres_url) as two:
         plan(one, [f"c{n:03}" for n in range(60)])
         desk = Desk(before=lambda: time.sleep(0.01))
-        threads = [threading.Thread(target=deliver, args=(store, parts(desk), options())) for store in (one, two)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(2) as pool:
+            reports = list(pool.map(lambda store: deliver(store, parts(desk), options()), (one, two)))
+        assert sum(report.sent for report in reports) == 60
         assert sorted(desk.calls) == [f"c{n:03}" for n in range(60)]
 
 
