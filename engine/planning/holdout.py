@@ -1,11 +1,11 @@
 """Who of the winners is held out as the control group, and which variant the others get.
 
-Shares are drawn by SHA-256 of (salt, rule id, customer): stable between runs, independent between rules, and
+Shares are drawn by SHA-256 of (salt, rule, customer), with the first id the rule ever had: stable between runs, independent between rules, and
 unaffected by other customers or the order of rows. `draw` is the same hash in Python, so anybody can check a draw:
 
-    held out      draw(salt, rule_id, customer_id) < share x 16^15
+    held out      draw(salt, origin, customer_id)  < share x 16^15
     globally      draw(salt, "*", customer_id)     < share x 16^15     (marketing only)
-    variant       draw(salt, rule_id, step_id, customer_id) falls into its part of the cumulative shares
+    variant       draw(salt, origin, step_id, customer_id) falls into its part of the cumulative shares
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def _drawn(*parts: str) -> str:
 _JUDGED = f"""
 WITH drawn AS (
     SELECT o.cand, r.rule_no,
-           coalesce({_drawn("v.salt", "r.rule_id", "p.customer_id")} < nullif(r.held_out_below, 0), false) AS by_rule,
+           coalesce({_drawn("v.salt", "r.origin", "p.customer_id")} < nullif(r.held_out_below, 0), false) AS by_rule,
            CASE WHEN r.class = 'marketing' AND v.everywhere > 0
                 THEN {_drawn("v.salt", f"'{GLOBAL}'", "p.customer_id")} < v.everywhere ELSE false END AS by_all,
            CASE WHEN r.rule_no IN (SELECT rule_no FROM planning.variant)
-                THEN {_drawn("v.salt", "r.rule_id", "t.step_id", "p.customer_id")} END AS lot
+                THEN {_drawn("v.salt", "r.origin", "t.step_id", "p.customer_id")} END AS lot
     FROM planning.open o
     JOIN planning.rule r USING (rule_no)
     JOIN planning.step t USING (rule_no, step_no)

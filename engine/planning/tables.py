@@ -48,7 +48,7 @@ OPEN = (
 
 _SCHEMA = """
 CREATE TABLE planning.rule (
-    rule_no USMALLINT, rule_id VARCHAR, name_rank INTEGER, class VARCHAR, topic VARCHAR, priority INTEGER,
+    rule_no USMALLINT, rule_id VARCHAR, origin VARCHAR, name_rank INTEGER, class VARCHAR, topic VARCHAR, priority INTEGER,
     uncapped BOOLEAN, shadow BOOLEAN, held planning.reason, survives VARCHAR, include BOOLEAN, goal_ends BOOLEAN,
     repeat_months INTEGER, repeat_days INTEGER, day_shift INTEGER[], quiet_from TIME, quiet_to TIME,
     daily_limit BIGINT, held_out_below BIGINT, steps INTEGER, all_steps BIGINT,
@@ -137,7 +137,7 @@ def _rule_row(no: int, rule: Rule, name_rank: int, options: PlanOptions) -> Row:
     include = rule.existing == "include"
     fixed = [step for step in rule.steps if not (step.no and step.wait)]
     return (
-        no, rule.id, name_rank, rule.class_, rule.topic, rule.priority,
+        no, rule.id, rule.origin, name_rank, rule.class_, rule.topic, rule.priority,
         rule.class_ != "marketing" or not rule.capped, rule.status == "shadow", _held(no, rule, options),
         options.survives.get(no), include, bool(rule.goal and rule.goal.ends),
         repeat_months, repeat_days, day_shift(rule.days), quiet and quiet.start, quiet and quiet.end,

@@ -198,3 +198,22 @@ def test_a_plan_writes_nothing(company: Company, tmp_path: Path) -> None:
     assert [row["customer_id"] for row in plan.rows() if row["outcome"] == "send"] == ["ann"]
     plan.close()
     assert not list(tmp_path.glob("*.db"))
+
+
+def test_a_renamed_rule_holds_out_the_same_customers(company: Company) -> None:
+    company.rules["quiet.yaml"] = QUIET + "holdout: 50%\n"
+    for number in range(30):
+        company.customer(f"c{number:02d}")
+        company.event(f"c{number:02d}", "login", datetime(2026, 4, 1, 10))
+    before = _held_out(company)
+    assert 5 < len(before) < 25
+    company.rules["quiet.yaml"] = QUIET.replace("rule: quiet", "rule: silent\nwas: [quiet]") + "holdout: 50%\n"
+    assert _held_out(company) == before
+
+
+def _held_out(company: Company) -> set[object]:
+    plan = company.project().plan(DUE)
+    try:
+        return {row["customer_id"] for row in plan.rows() if row["outcome"] == "hold_out"}
+    finally:
+        plan.close()
