@@ -284,6 +284,15 @@ def test_an_ended_lease_frees_what_was_claimed_and_doubts_what_was_sent(store: S
     assert store.history_of(first.customer_id).messages[0].attempts[0].result == "in_doubt"
 
 
+def test_losing_a_second_attempt_does_not_touch_the_result_of_the_first(ready: Store) -> None:
+    first = claim_one(ready)
+    end(ready, first, start(ready, first), "retry_wait", result="not_sent")
+    start(ready, claim_one(ready))
+    lose_lease(ready)
+    claimed_keys(ready, 1)
+    assert [call.result for call in ready.history_of("ann").messages[0].attempts] == ["not_sent", "in_doubt"]
+
+
 def test_a_lease_on_sqlite_ends_by_the_engines_clock(tmp_path: object) -> None:
     with Store.open(f"sqlite:///{tmp_path}/state.db") as store:
         plan(store, begin(store), "ann")
