@@ -2,7 +2,7 @@
 PY ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs bench clean
 
 demo: .venv/.ok
 	$(BIN)/holdfast demo
@@ -16,6 +16,10 @@ lint: .venv/.ok
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+
+# The parts of the pages that are made from the code; tests/docs fails when they are out of date.
+docs: .venv/.ok
+	$(BIN)/python docs/generate.py
 
 # Figures, not tests: they print what they measure and never fail for being slow.
 bench: .venv/.ok
