@@ -20,8 +20,9 @@ def settle_duplicates(staging: Staging, shape: Shape, table: str) -> None:
     """
     if not _find_repeated(staging, shape, table):
         return
-    _judge(staging, shape)
     key = quote(shape.table.key)
+    staging.stage_whole(shape, "rows_whole", f"{key} IN (SELECT {key} FROM repeated)")
+    _judge(staging, shape)
     columns = csv_list(row[0] for row in staging.db.execute(f"DESCRIBE {table}").fetchall())
     staging.db.execute(f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM repeated)")
     staging.db.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM judged WHERE verdict_ IS NULL")
@@ -36,13 +37,14 @@ def settle_duplicates(staging: Staging, shape: Shape, table: str) -> None:
 
 def duplicate_issues(staging: Staging, shape: Shape, limit: int | None = None) -> list[Issue]:
     """Every row that another one stands for or against, by id."""
-    key = shape.table.key
-    staging.stage(shape, [key], "ids_read")
-    if not _find_repeated(staging, shape, "ids_read"):
+    key = quote(shape.table.key)
+    staging.stage_whole(shape, "rows_whole")
+    if not _find_repeated(staging, shape, "rows_whole"):
         return []
+    staging.db.execute(f"DELETE FROM rows_whole WHERE {key} NOT IN (SELECT {key} FROM repeated)")
     _judge(staging, shape)
-    rows = staging.db.execute(f"{_listed(quote(key))} ORDER BY ALL{f' LIMIT {limit}' if limit else ''}").fetchall()
-    return [Issue(shape.name, str(row), key, str(row), verdict) for row, verdict in rows]
+    rows = staging.db.execute(f"{_listed(key)} ORDER BY ALL{f' LIMIT {limit}' if limit else ''}").fetchall()
+    return [Issue(shape.name, str(row), shape.table.key, str(row), verdict) for row, verdict in rows]
 
 
 def _find_repeated(staging: Staging, shape: Shape, table: str) -> bool:
@@ -56,9 +58,8 @@ def _find_repeated(staging: Staging, shape: Shape, table: str) -> bool:
 
 
 def _judge(staging: Staging, shape: Shape) -> None:
-    """Make `judged`: each different row under a repeated id, how often it occurs, and its verdict, NULL for the valid."""
+    """Make `judged` of `rows_whole`: each different row, its number and its verdict, NULL for the valid."""
     key = quote(shape.table.key)
-    staging.stage_whole(shape, "rows_whole", f"SELECT {key} FROM repeated")
     dated = shape.has("updated_at")
     latest = f"updated_at IS NOT DISTINCT FROM max(updated_at) OVER (PARTITION BY {key})" if dated else "TRUE"
     alone = f"count(*) FILTER (WHERE latest_) OVER (PARTITION BY {key}) = 1"

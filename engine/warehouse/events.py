@@ -150,10 +150,9 @@ class Events:
 
     def _types(self, shape: Shape) -> dict[str, str]:
         """On a server a column's own type; in DuckDB the one it arrives in, which for CSV is text."""
-        raw = {column.name: column for column in self._source.describe("events")}
-        columns = {name: raw[column.raw] for name, column in shape.columns.items()}
         return {
-            name: column.looks_like if self._source.in_place else column.arrives_as for name, column in columns.items()
+            name: column.source.looks_like if self._source.in_place else column.source.arrives_as
+            for name, column in shape.columns.items()
         }
 
     def _instant(self, column: str, kind: str) -> str:

@@ -23,11 +23,20 @@ class Column:
     """One column of ours and the raw column it is read from."""
 
     name: str
-    raw: str
+    source: RawColumn
     kind: Kind
-    family: str
     decimal: bool = False
     """A decimal amount that becomes minor units of the row's currency."""
+
+    @property
+    def raw(self) -> str:
+        """The raw column's name."""
+        return self.source.name
+
+    @property
+    def family(self) -> str:
+        """Family of the type its values arrive in."""
+        return physical(self.source.arrives_as)
 
     def reading(self, zone: str, source: str = "") -> Reading:
         """The SQL that reads it; `source` is a table alias with its dot."""
@@ -81,18 +90,22 @@ def shape_of(name: str, settings: TableSettings, raw: Sequence[RawColumn]) -> Sh
 
 
 def _mapped(table: Table, ours: str, theirs: str, raw: Mapping[str, RawColumn]) -> Column:
-    family = physical(raw[theirs].arrives_as)
     minor = MONEY_ALIASES.get(ours)
     if minor in table.columns and ours not in table.columns:
-        return Column(minor, theirs, Kind.MINOR, family, decimal=True)
-    if ours in table.columns:
-        return Column(ours, theirs, table.columns[ours], family)
-    return Column(ours, theirs, _further_kind(raw[theirs]), family)
+        return Column(minor, raw[theirs], Kind.MINOR, decimal=True)
+    return Column(ours, raw[theirs], table.columns.get(ours) or _further_kind(raw[theirs]))
 
 
 def _plain(table: Table, column: RawColumn) -> Column:
-    kind = table.columns.get(column.name) or _further_kind(column)
-    return Column(column.name, column.name, kind, physical(column.arrives_as))
+    return Column(column.name, column, table.columns.get(column.name) or _further_kind(column))
+
+
+def of_known_kind(name: str, settings: TableSettings) -> set[str]:
+    """Raw columns whose kind the contract says, so that nobody has to look at their values to tell."""
+    table = TABLES[name]
+    known = {ours for ours in table.columns if ours not in settings.columns.values()}
+    known |= {theirs for ours, theirs in settings.columns.items() if ours in {*table.columns, *MONEY_ALIASES}}
+    return known
 
 
 def _further_kind(column: RawColumn) -> Kind:
@@ -101,7 +114,8 @@ def _further_kind(column: RawColumn) -> Kind:
 
 def _no_such_column(table: str, ours: str, theirs: str, raw: Mapping[str, RawColumn]) -> Problem:
     return Problem(
-        "config.yaml", None, None, "HF603", f'warehouse.tables.{table}.columns maps {ours} to "{theirs}", which is not there',
+        "config.yaml", None, None, "HF603",
+        f'warehouse.tables.{table}.columns maps {ours} to "{theirs}", which is not there',
         "expected one of " + ", ".join(sorted(raw)), did_you_mean(theirs, raw),
     )  # fmt: skip
 

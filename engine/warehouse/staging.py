@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import duckdb
 
-from engine.addresses import AddressError, parse_address
-from engine.warehouse.reading import clean, needs_parsing
+from engine.warehouse.address_columns import UNPARSED, address_among, parse_addresses, unread, with_parsed
 from engine.warehouse.shapes import Column, Shape
 from engine.warehouse.sources import Only, Source
-from engine.warehouse.sql import literal, load_rows, quote
+from engine.warehouse.sql import literal, quote
 from engine.warehouse.tables import Kind
 
 UNBREAKABLE = {
@@ -86,24 +85,36 @@ class Staging:
         wanted = self._columns(shape, columns)
         read = list(shape.columns.values()) if distinct else wanted
         with self.source.reading(shape.name):
-            relation = self._relation(shape, read)
+            relation = self.source.relation(shape.name, [column.raw for column in read], self.only(shape))
             copies = f"SELECT *, count(*) AS copies_ FROM {relation} GROUP BY ALL"
             rows = f"({copies})" if distinct else f"(SELECT *, 1 AS copies_ FROM {relation})"
-            select = f"{self._select(shape, wanted, rows, ['copies_'])}"
-            self.db.execute(f"CREATE OR REPLACE TABLE {quote(into)} AS {select}")
+            self._fill(shape, wanted, rows, into)
             self.reports[shape.name] = self._report(shape, wanted, into, relation)
         self.db.execute(f"ALTER TABLE {quote(into)} DROP COLUMN broken_")
         self.db.execute(f"ALTER TABLE {quote(into)} DROP COLUMN copies_")
 
-    def stage_whole(self, shape: Shape, into: str, keys: str) -> None:
-        """Make table `into` with all columns of the rows whose key is among those that the SQL `keys` selects."""
+    def _fill(self, shape: Shape, columns: Sequence[Column], rows: str, into: str) -> None:
+        """Make the typed table; addresses that need parsing are filled in once it stands, to read the rows once."""
+        address, further = address_among(columns), ["copies_"]
+        if address:
+            rows = f"(SELECT *, {UNPARSED} FROM {rows})"
+            further.append(f"{unread(address)} AS address_unread_")
+        self.db.execute(f"CREATE OR REPLACE TABLE {quote(into)} AS {self._select(shape, columns, rows, further)}")
+        if address and parse_addresses(self.db, "address_unread_", quote(into)):
+            self.db.execute(
+                f"UPDATE {quote(into)} SET {quote(address.name)} = a.address_parsed_ FROM address_read AS a "
+                "WHERE address_unread_ = a.address_given_"
+            )
+        if address:
+            self.db.execute(f"ALTER TABLE {quote(into)} DROP COLUMN address_unread_")
+
+    def stage_whole(self, shape: Shape, into: str, where: str = "TRUE") -> None:
+        """Make table `into` with all columns of the rows that can be used and for which `where` holds."""
         columns = list(shape.columns.values())
         with self.source.reading(shape.name):
-            select = self._select(shape, columns, self._relation(shape, columns))
-            accepted = f"SELECT * EXCLUDE (broken_) FROM ({select}) WHERE NOT ({_row_is_broken(shape)})"
-            self.db.execute(
-                f"CREATE OR REPLACE TABLE {quote(into)} AS {accepted} AND {quote(shape.table.key)} IN ({keys})"
-            )
+            rows = self._select(shape, columns, self._relation(shape, columns))
+            usable = f"SELECT * EXCLUDE (broken_) FROM ({rows}) WHERE NOT ({_row_is_broken(shape)}) AND {where}"
+            self.db.execute(f"CREATE OR REPLACE TABLE {quote(into)} AS {usable}")
 
     def issues(self, shape: Shape, limit: int | None = None) -> list[Issue]:
         """Every quarantined value of a table, in the table's own order."""
@@ -114,23 +125,12 @@ class Staging:
         return [Issue(shape.name, *row) for row in rows]
 
     def _relation(self, shape: Shape, columns: Sequence[Column]) -> str:
-        """The raw rows, with the addresses beside them that SQL cannot read."""
+        """The raw rows, with the addresses beside them that needed parsing."""
         relation = self.source.relation(shape.name, [column.raw for column in columns], self.only(shape))
-        for column in columns:
-            if column.kind is Kind.ADDRESS:
-                bare = clean(quote(column.raw), column.family)
-                load_rows(self.db, "address_read", {"address_given_": "VARCHAR", "address_parsed_": "VARCHAR"},
-                          self._parsed(bare, relation))  # fmt: skip
-                return f"(SELECT * FROM {relation} AS r LEFT JOIN address_read AS a ON a.address_given_ = {bare})"
-        return relation
-
-    def _parsed(self, bare: str, relation: str) -> Iterator[tuple[str, str]]:
-        texts = self.db.execute(f"SELECT DISTINCT {bare} FROM {relation} AS r WHERE {needs_parsing(bare)}").fetchall()
-        for (text,) in texts:
-            try:
-                yield text, parse_address(text)
-            except AddressError:
-                continue  # without a parsed form it is broken
+        address = address_among(columns)
+        if address:
+            parse_addresses(self.db, unread(address), f"{relation} AS r")
+        return with_parsed(relation, columns)
 
     def _columns(self, shape: Shape, names: Iterable[str]) -> list[Column]:
         wanted = dict.fromkeys([*shape.table.required, shape.table.key, *names])
@@ -176,7 +176,7 @@ class Staging:
         return rows
 
     def _digits(self, shape: Shape) -> str:
-        own = f"upper(trim({quote(shape.columns['currency'].raw)}))" if shape.has("currency") else "NULL"
+        own = f"upper(trim(r.{quote(shape.columns['currency'].raw)}))" if shape.has("currency") else "NULL"
         code = f"coalesce(nullif({own}, ''), {literal(self.currency)})"
         return f"(SELECT max(d.digits) FROM currency_digits d WHERE d.currency = {code})"
 
@@ -218,7 +218,7 @@ class Staging:
         ).fetchall()[0]
         report = TableReport(shape.name, int(rows), set_aside=int(set_aside), repeated=int(rows - set_aside - kept))
         if broken:
-            issues = self._issue_select(shape, columns, relation)
+            issues = self._issue_select(shape, columns, with_parsed(relation, columns))
             report.issues = self.db.execute(
                 f"SELECT c, r, count(*) FROM ({issues}) AS i(k, c, v, r) GROUP BY ALL ORDER BY ALL"
             ).fetchall()

@@ -15,7 +15,7 @@ from engine.warehouse import subscriptions
 from engine.warehouse.duplicates import duplicate_issues, settle_duplicates
 from engine.warehouse.events import Events
 from engine.warehouse.facts import FactSet
-from engine.warehouse.shapes import Shape, shape_of
+from engine.warehouse.shapes import Shape, of_known_kind, shape_of
 from engine.warehouse.sources import Source, open_source
 from engine.warehouse.sql import Bound, execute, quote
 from engine.warehouse.staging import Issue, Staging, TableReport
@@ -40,7 +40,10 @@ class Warehouse:
         self.db = _memory_database()
         tables = {name: table for name, table in settings.warehouse.tables.items() if name in TABLES}
         self.source: Source = open_source(settings.warehouse.url.reveal(), root, tables, self.db)
-        self.shapes = {name: shape_of(name, table, self.source.describe(name)) for name, table in tables.items()}
+        self.shapes = {
+            name: shape_of(name, table, self.source.describe(name, of_known_kind(name, table)))
+            for name, table in tables.items()
+        }
         self.staging = Staging(
             self.db, self.source, as_of, settings.workspace.currency,
             None if customer_ids is None else tuple(customer_ids),

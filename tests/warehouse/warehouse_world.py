@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
@@ -44,9 +44,9 @@ class World:
     url: str = "duckdb://"
     tables: dict[str, dict[str, object]] = field(default_factory=dict)
 
-    def add(self, name: str, columns: Mapping[str, str], rows: Rows, **mapping: object) -> World:
-        """Write a table; `columns` maps names to DuckDB types, `mapping` are its keys in config.yaml."""
-        getattr(self, f"_add_{self.engine}")(name, columns, rows)
+    def add(self, name: str, kinds: Mapping[str, str], rows: Rows, **mapping: object) -> World:
+        """Write a table; `kinds` are the DuckDB types of its columns, `mapping` its keys in config.yaml."""
+        getattr(self, f"_add_{self.engine}")(name, kinds, rows)
         place = {"path": f"{name}.{self.engine}"} if self.engine in {"csv", "parquet"} else {"table": name}
         self.tables[name] = place | mapping
         return self
@@ -81,7 +81,7 @@ class World:
         declared = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
         with sqlite3.connect(self.root / "shop.db") as db:
             db.execute(f'CREATE TABLE "{name}" ({declared})')
-            plain = [[value.isoformat(" ") if hasattr(value, "isoformat") else value for value in row] for row in rows]
+            plain = [[str(value) if isinstance(value, date) else value for value in row] for row in rows]
             db.executemany(f'INSERT INTO "{name}" VALUES ({", ".join("?" * len(columns))})', plain)
         db.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +62,11 @@ class Source(ABC):
         """Connect read-only, in UTC. Raises UnavailableError when the source cannot be reached."""
 
     @abstractmethod
-    def describe(self, table: str) -> list[RawColumn]:
-        """The columns of a mapped table, in its own order. Raises SetupError when there is no such table."""
+    def describe(self, table: str, known: Container[str] = ()) -> list[RawColumn]:
+        """The columns of a mapped table, in its own order. Raises SetupError when there is no such table.
+
+        What columns among `known` look like need not be found out.
+        """
 
     @abstractmethod
     def relation(self, table: str, columns: Sequence[str], only: Only | None = None) -> str:

@@ -21,7 +21,7 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 
 _DELIMITERS = (",", ";", "\t", "|")
 _LONGEST_LINE, _LONGEST_HEADING = 20_000_000, 65_536  # bytes; a longer line is a broken file
-_SAMPLE_ROWS = 20_000
+_SAMPLE_ROWS = 10_000
 
 _FAULTS = (
     (r"Expected Number of Columns: (\d+) Found: (\d+)", r"\2 values in a row; expected \1, as in the first line"),

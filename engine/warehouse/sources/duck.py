@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class DuckSource(Source):
         except duckdb.Error as error:
             raise UnavailableError(f"warehouse.url: cannot open {self._file!r}: {first_line(error)}") from error
 
-    def describe(self, table: str) -> list[RawColumn]:
+    def describe(self, table: str, known: Container[str] = ()) -> list[RawColumn]:
         """Types as stored; for CSV, where everything arrives as text, as a sample of the files looks."""
         if not self._is_csv(table):
             whole = self._whole(table)
@@ -46,8 +46,10 @@ class DuckSource(Source):
             return [RawColumn(str(name), str(kind), str(kind)) for name, kind, *_ in rows]
         types: dict[str, str] = {}
         for heading, path in self._largest(table).items():
+            asked = [column for column in heading.columns if column not in known and column not in types]
             with self.reading(table):
-                types = types_of(self.db, sample_of(path, heading), heading.columns) | types
+                found = types_of(self.db, sample_of(path, heading), asked) if asked else {}
+            types |= {column: found.get(column, "VARCHAR") for column in heading.columns if column not in types}
         return [RawColumn(name, "VARCHAR", kind) for name, kind in types.items()]
 
     def relation(self, table: str, columns: Sequence[str], only: Only | None = None) -> str:

@@ -1,4 +1,4 @@
-"""What type the values of a text column seem to be of: only for columns outside the contract, whose type nobody says."""
+"""What type the values of a text column seem to be of: for columns outside the contract, whose type nobody says."""
 
 from __future__ import annotations
 

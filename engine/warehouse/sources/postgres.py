@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ class PostgresSource(Source):
         except psycopg.Error as error:
             raise UnavailableError(f"warehouse.url: PostgreSQL cannot be reached: {first_line(error)}") from error
 
-    def describe(self, table: str) -> list[RawColumn]:
+    def describe(self, table: str, known: Container[str] = ()) -> list[RawColumn]:
         """Columns are copied as text; events stay on the server in their own types."""
         with self.reading(table), self._connection.transaction():
             cursor = self._connection.execute(f"SELECT * FROM {self._from(table)} AS t LIMIT 0")
@@ -134,8 +134,8 @@ class PostgresSource(Source):
         types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
         self.db.execute(
             f"INSERT INTO {quote(into)} SELECT * FROM read_csv({literal(str(path))}, header = false, "
-            f"auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\n', max_line_size = 20000000, "
-            f"columns = {{{types}}})"
+            f"auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\n', "
+            f"max_line_size = 20000000, columns = {{{types}}})"
         )
 
 

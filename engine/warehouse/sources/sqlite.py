@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -38,13 +38,13 @@ class SqliteSource(Source):
         except sqlite3.Error as error:
             raise UnavailableError(f"warehouse.url: cannot read {name!r}: {error}") from error
 
-    def describe(self, table: str) -> list[RawColumn]:
+    def describe(self, table: str, known: Container[str] = ()) -> list[RawColumn]:
         """Everything arrives as text; the declared type says what it looks like."""
         with self.reading(table):
             cursor = self._connection.execute(f"SELECT * FROM {self._from(table)} LIMIT 0")
             names = [name for name, *_ in cursor.description]
             declared = self._declared(table) or self._found(table, names)
-            texts = [name for name in names if declared.get(name, "VARCHAR") == "VARCHAR"]
+            texts = [name for name in names if declared[name] == "VARCHAR" and name not in known]
             looks = self._looks(table, texts) if texts else {}
         return [RawColumn(name, "VARCHAR", looks.get(name) or declared[name]) for name in names]
 
