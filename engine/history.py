@@ -58,8 +58,12 @@ def load_history(
 
 
 def _number_rules(db: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> None:
-    """Rule names to numbers; the names a rule had before are its own still, and a shadow has a memory apart."""
-    names = [(name, number, rule.id, rule.status == "shadow") for number, rule in enumerate(rules) for name in rule.memory_names]
+    """Names in the state to rule numbers: a rule's id, those it had before, and the names its memory goes by."""
+    names = [
+        (name, number, rule.id, rule.status == "shadow")
+        for number, rule in enumerate(rules)
+        for name in dict.fromkeys((rule.id, *rule.was, *rule.memory_names))
+    ]
     columns = {"rule": "VARCHAR", "rule_no": "USMALLINT", "present_name": "VARCHAR", "in_shadow": "BOOLEAN"}
     load_rows(db, "rule_name", columns, names)
 
@@ -131,7 +135,8 @@ def _load_exposures(
     load_rows(db, "exposure_read", _EXPOSURE, rows)
     db.execute(
         "CREATE OR REPLACE TABLE exposure AS SELECT k.addr, p.cust, coalesce(r.present_name, e.rule) AS rule_id, e.occurrence, e.topic, "
-        "e.class, e.local_date, e.counts FROM exposure_read AS e LEFT JOIN rule_name AS r USING (rule) LEFT JOIN address_key AS k ON k.key = e.address_key "
+        "e.class, e.local_date, e.counts FROM exposure_read AS e LEFT JOIN rule_name AS r USING (rule) "
+        "LEFT JOIN address_key AS k ON k.key = e.address_key "
         "LEFT JOIN person AS p ON p.customer_id = e.customer_id WHERE k.addr IS NOT NULL OR p.cust IS NOT NULL"
     )
 

@@ -111,8 +111,7 @@ def _name_rules(plan: Plan) -> None:
 
 
 def _rule_row(number: int, rule: Rule) -> tuple[object, ...]:
-    memory = rule.shadow_name if rule.status == "shadow" else rule.id
-    return number, rule.id, rule.origin, str(rule.resend), rule.class_, rule.topic, memory
+    return number, rule.id, rule.origin, str(rule.resend), rule.class_, rule.topic, rule.memory_name
 
 
 _DECISIONS = f"""

@@ -20,6 +20,8 @@ from engine.warehouse.staging import TableReport
 
 ChunkProgress = Callable[[int, int], None]
 
+_RECENT = 200  # runs looked through for those of the same schedule or date; many schedules share the table
+
 
 @dataclass
 class RunReport:
@@ -66,7 +68,7 @@ def daily_run(
         )
         plan = pinned.decide(_request(pinned, store, run, earlier), store, progress=progress)
         try:
-            withdrawn = _withdraw(plan, store, run, earlier)
+            withdrawn = _withdraw(plan, store, run)
             progress("writing")
             written = record(plan, store, run.id, run.cursor, pinned.templates, on_chunk)
             written.withdrawn = withdrawn
@@ -87,17 +89,21 @@ def _request(project: Project, store: Store, run: RunRow, earlier: RunRow | None
 
 def _held_lately(store: Store, run: RunRow) -> set[str]:
     """Rules that the schedule's run before this one had held for review: an approval is for that case, not for ever."""
-    before = [row for row in store.runs.recent(20) if row.schedule == run.schedule and row.id < run.id]
+    before = [row for row in store.runs.recent(_RECENT) if row.schedule == run.schedule and row.id < run.id]
     if not before:
         return set()
     return {rule for rule, _, reason, _ in store.runs.counts(before[0].id) if reason == "held_for_review"}
 
 
-def _withdraw(plan: Plan, store: Store, run: RunRow, earlier: RunRow | None) -> int:
-    """Planned messages of the date's earlier run whose reason has gone: only when the date is planned anew."""
-    if run.n == 1 or earlier is None or earlier.id == run.id:
+def _withdraw(plan: Plan, store: Store, run: RunRow) -> int:
+    """Planned messages of the date's earlier runs whose reason has gone: only when the date is planned anew."""
+    if run.n == 1:
         return 0
-    return store.ledger.withdraw(earlier.id, vanished_candidates(plan))
+    same_date = [
+        row for row in store.runs.recent(_RECENT) if (row.schedule, row.local_date) == (run.schedule, run.local_date)
+    ]
+    gone = vanished_candidates(plan)
+    return sum(store.ledger.withdraw(row.id, gone) for row in same_date if row.id < run.id)
 
 
 def _finish(plan: Plan, store: Store, run: RunRow, written: Written, now: datetime) -> RunReport:

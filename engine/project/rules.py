@@ -131,16 +131,22 @@ class Rule:
 
     @property
     def memory_names(self) -> tuple[str, ...]:
-        """The names under which the state remembers its steps: its own, former ones, and in shadow the shadow's.
+        """The names under which the state remembers its settled steps: its own and former ones.
 
-        What a rule settles in shadow is kept apart, so that promotion forgets it.
+        A shadow also knows what it settled as a shadow, which is kept apart, so that promotion forgets it. A higher
+        `resend` begins with an empty memory.
         """
-        return (self.id, *self.was, *((self.shadow_name,) if self.status == "shadow" else ()))
+        own = tuple(f"{name}{self._resent}" for name in (self.id, *self.was))
+        return (*own, self.memory_name) if self.status == "shadow" else own
 
     @property
-    def shadow_name(self) -> str:
-        """The name its shadow settles steps under; no rule can have it."""
-        return f"{self.id}~shadow"
+    def memory_name(self) -> str:
+        """The name it settles steps under; no rule can be called by one with a mark in it."""
+        return f"{self.id}{self._resent}{'~shadow' if self.status == 'shadow' else ''}"
+
+    @property
+    def _resent(self) -> str:
+        return f"#{self.resend}" if self.resend > 1 else ""
 
     @property
     def expressions(self) -> tuple[Expression, ...]:

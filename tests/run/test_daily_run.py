@@ -200,6 +200,13 @@ def test_a_plan_writes_nothing(company: Company, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.db"))
 
 
+def test_a_higher_resend_sends_a_step_that_is_still_in_time_once_more(company: Company) -> None:
+    company.run(DUE)
+    company.rules["quiet.yaml"] = QUIET + "resend: 2\n"
+    company.run_days(DUE + timedelta(days=1), 2)
+    assert [step for customer, _, step in company.messages() if customer == "ann"] == ["first", "first"]
+
+
 def test_a_renamed_rule_holds_out_the_same_customers(company: Company) -> None:
     company.rules["quiet.yaml"] = QUIET + "holdout: 50%\n"
     for number in range(30):
