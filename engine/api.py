@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -110,7 +110,7 @@ class Project:
         """
         schedule = self._schedule_of(rules)
         chosen = tuple(
-            rule for rule in self.rules
+            _as_if_active(rule) if rules else rule for rule in self.rules
             if (rule.id in rules if rules else rule.status != "draft" and rule.schedule == schedule)
         )  # fmt: skip
         own = self.find_store() if store is None else None
@@ -130,6 +130,11 @@ class Project:
     def _schedule_of(self, rules: Sequence[str] | None) -> str:
         named = [rule.schedule for rule in self.rules if rules and rule.id in rules]
         return named[0] if named else self.default_schedule
+
+
+def _as_if_active(rule: Rule) -> Rule:
+    """A draft that is asked for by name is planned as if it were switched on: that is what one wants to see."""
+    return replace(rule, status="active") if rule.status == "draft" else rule
 
 
 def _channel_models() -> Mapping[str, type]:

@@ -184,7 +184,7 @@ def evaluate(
     evaluation = Evaluation(
         project.settings, project.root, request.rules, request.as_of,
         queries=queries_of(project.files), values=wanted,
-        customer_ids=request.customer_ids, sent=lambda rule: store.ledger.customers_sent(rule, request.before_run) if store else (),
+        customer_ids=request.customer_ids, sent=_sent_by(request.rules, store, request.before_run),
     )  # fmt: skip
     problems = [problem for problem in evaluation.check() if problem.severity == "error"]
     problems += check_templates(evaluation, templates)
@@ -193,6 +193,17 @@ def evaluate(
         raise SetupError(problems)
     evaluation.run(progress)
     return evaluation
+
+
+def _sent_by(rules: Sequence[Rule], store: Store | None, before_run: int | None) -> Callable[[str], Iterator[str]]:
+    """Who was written to by a rule, under whatever name it had then."""
+    names = {rule.id: (rule.id, *rule.was) for rule in rules}
+
+    def customers(rule_id: str) -> Iterator[str]:
+        for name in names.get(rule_id, (rule_id,)) if store else ():
+            yield from store.ledger.customers_sent(name, before_run) if store else ()
+
+    return customers
 
 
 def values_of(rules: Sequence[Rule], templates: Templates) -> dict[str, set[tuple[str, str]]]:

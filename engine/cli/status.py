@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.cli.command import command
 from engine.cli.opening import open_settings, open_state
 from engine.cli.screen import Screen
 from engine.cli.wording import ago, day_text, moment_text, number_of
 from engine.clock import utc_now
-from engine.store import Store
+from engine.store import DoubtRow, Store
 from engine.store.lookup import Held, Status
 
 _STATE_WORDS = {
@@ -24,13 +26,13 @@ def status(screen: Screen) -> None:
     """The last runs, mail by state, the oldest waiting mail, what is held or paused.
 
     JSON: `runs` (id, schedule, date, n, as_of, state, started_at, finished_at, snapshot), `outbox` (state to count),
-    `oldest_waiting`, `next_due_at`, `held` (run_id, rule, reason, n), `paused` (rule, or * for everything, to
-    instant), `environment` (folder, live or null).
+    `oldest_waiting`, `next_due_at`, `in_doubt` (message_id, rule, customer, called_at, provider_id), `held` (run_id,
+    rule, reason, n), `paused` (rule, or * for everything, to instant), `environment` (folder, live or null).
     """
     settings, now = open_settings(screen), utc_now()
     with open_state(screen, settings) as store:
-        found, next_due_at = store.status(now), store.outbox.next_due_at()
-        screen.emit(_document(store, found, next_due_at))
+        found, next_due_at, doubts = store.status(now), store.outbox.next_due_at(), store.outbox.in_doubt()
+        screen.emit(_document(store, found, next_due_at, doubts))
         zone = settings.workspace.timezone
         _show_runs(screen, found, zone)
         screen.title("Mail")
@@ -41,17 +43,26 @@ def status(screen: Screen) -> None:
                        "`holdfast deliver` sends what is due")  # fmt: skip
         elif next_due_at:
             screen.say(f"  the next one is due {moment_text(next_due_at, zone)}")
+        _show_doubts(screen, doubts, zone)
         _show_held(screen, found, zone)
 
 
-def _document(store: Store, found: Status, next_due_at: object) -> dict[str, object]:
+def _document(
+    store: Store, found: Status, next_due_at: object, doubts: Sequence[DoubtRow]
+) -> dict[str, object]:
     runs = [
         {"id": row.id, "schedule": row.schedule, "date": row.local_date, "n": row.n, "as_of": row.as_of,
          "state": row.state, "started_at": row.started_at, "finished_at": row.finished_at, "snapshot": row.snapshot_sha}
         for row in found.runs
     ]  # fmt: skip
+    in_doubt = [
+        {"message_id": row.message_id, "rule": row.rule, "customer": row.customer_id, "called_at": row.started_at,
+         "provider_id": row.provider_id}
+        for row in doubts
+    ]  # fmt: skip
     return {
         "runs": runs, "outbox": found.outbox, "oldest_waiting": found.oldest_waiting, "next_due_at": next_due_at,
+        "in_doubt": in_doubt,
         "held": [vars(one) for one in found.held], "paused": found.paused, "environment": store.install.environment(),
     }  # fmt: skip
 
@@ -67,6 +78,16 @@ def _show_runs(screen: Screen, found: Status, zone: str) -> None:
         which = day_text(row.local_date) + (f", {row.n}. time" if row.n > 1 else "")
         rows.append((str(row.id), row.schedule, which, moment_text(row.as_of, zone), state))
     screen.table(["run", "schedule", "date", "as of", ""], rows, indent=2)
+
+
+def _show_doubts(screen: Screen, doubts: Sequence[DoubtRow], zone: str) -> None:
+    """Every mail of which nobody can say whether it left: it is not sent again."""
+    if not doubts:
+        return
+    screen.title("In doubt")
+    screen.say("  The work stopped between the call and its answer. These are not sent again; look at the other side.")
+    rows = [(row.customer_id, row.rule, moment_text(row.started_at, zone), row.provider_id or "") for row in doubts]
+    screen.table(["customer", "rule", "called at", "provider's id"], rows, indent=2)
 
 
 def _release(held: Held) -> str:

@@ -164,6 +164,13 @@ class Retention(StrictModel):
     raw_events: Window = Duration(30, "days")
 
 
+def _only_latest(policy: str) -> str:
+    """The other two need a scheduler that knows of missed runs; refused rather than ignored."""
+    if policy != "latest":
+        raise Fault("HF134", f"catch_up: {policy} is not available in this version", "use latest")
+    return policy
+
+
 class Settings(StrictModel):
     """All of config.yaml. `channels` holds the model of each channel's own kind."""
 
@@ -171,7 +178,7 @@ class Settings(StrictModel):
     state: State = State()
     warehouse: Warehouse
     schedules: dict[Id, TimeOfDay] = Field(default_factory=lambda: {"daily": time(9)}, min_length=1)
-    catch_up: Literal["latest", "each", "none"] = "latest"
+    catch_up: Annotated[Literal["latest", "each", "none"], AfterValidator(_only_latest)] = "latest"
     send_at: TimeOfDay | None = None
     quiet_hours: QuietHoursOrOff = QuietHours(time(21), time(8))
     caps: CapSettings = CapSettings()
