@@ -21,7 +21,7 @@ from engine.project.expressions import Expression
 from engine.project.rules import Goal, Rule
 from engine.project.settings import Settings
 from engine.project.trigger_spec import Catalog, ColumnType
-from engine.triggers import Condition, Found, Lookup, Trigger, triggers
+from engine.triggers import Condition, Found, Lookup, Shared, Trigger, triggers
 from engine.triggers.date import DateParams
 from engine.triggers.sql import SqlParams
 from engine.warehouse.facts import Fact
@@ -60,17 +60,16 @@ class Compiled:
     facts: Mapping[str, Callable[[], str]]
 
     def candidates(self) -> str:
-        """The SELECT that yields the rule's candidates."""
+        """The SELECT that yields the rule's candidates, without the rule's number."""
         failing = " + ".join(
             f"CASE WHEN {sql} THEN 0 ELSE {1 << step} END" for step, sql in self.step_conditions.items()
         )
         found = self.found
         holds = " AND ".join(f"({condition.sql})" for condition in self.conditions)
         return (
-            f"SELECT {self.rule_no} AS rule_no, p.cust, {found.occurrence} AS occurrence, {found.anchor} AS anchor, "
+            f"SELECT p.cust, {found.occurrence} AS occurrence, {found.anchor} AS anchor, "
             f"{found.rests_at} AS rests_at, coalesce({self.ended}, FALSE) AS ended, {self.goal_at} AS goal_at, "
-            f"{failing or '0'} AS failing_steps FROM {found.rows} WHERE {holds} "
-            f"AND {found.occurrence} IS NOT NULL AND {found.anchor} IS NOT NULL"
+            f"{failing or '0'} AS failing_steps FROM {found.rows} WHERE {holds}"
         )
 
 
@@ -98,7 +97,7 @@ class Evaluation:
         self._values = {rule.id: frozenset(values.get(rule.id, ())) for rule in rules}
         self.triggers: Mapping[str, Trigger] = triggers()
         self.warehouse = Warehouse(settings, root, as_of, customer_ids)
-        self.bound = Bound()
+        self.bound, self.shared = Bound(), Shared()
         self.compiled: list[Compiled] = []
         self._queried: set[int] = set()
 
@@ -163,9 +162,20 @@ class Evaluation:
             "CREATE OR REPLACE TABLE candidate (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, "
             "anchor TIMESTAMP, rests_at TIMESTAMP, ended BOOLEAN, goal_at TIMESTAMP, failing_steps UINTEGER)"
         )
+        for name, select in self.shared.tables.items():
+            execute(self.db, f"CREATE OR REPLACE TABLE {name} AS {select}", self.bound)
+        for select, numbers in self._selects().items():
+            progress(f"rule {self.rules[numbers[0]].id}")
+            execute(self.db, f"INSERT INTO candidate SELECT unnest({numbers}), * FROM ({select})", self.bound)
+        # Only queries leave these empty. Asking every row before it is written would work out each text twice.
+        self.db.execute("DELETE FROM candidate WHERE occurrence IS NULL OR anchor IS NULL")
+
+    def _selects(self) -> dict[str, list[int]]:
+        """The SELECTs to run, each once for all rules that find the same rows."""
+        selects: dict[str, list[int]] = {}
         for compiled in self.compiled:
-            progress(f"rule {compiled.rule.id}")
-            execute(self.db, f"INSERT INTO candidate {compiled.candidates()}", self.bound)
+            selects.setdefault(compiled.candidates(), []).append(compiled.rule_no)
+        return selects
 
     def values_sql(self, compiled: Compiled, names: Iterable[Name]) -> str:
         """SQL for the JSON text of the values a message reads: just `names`, grouped by namespace."""
@@ -263,7 +273,7 @@ class Evaluation:
         if rule.trigger.name == "sql":
             rows = self.db.execute(f"DESCRIBE query_{number}").fetchall()
             columns[f"query_{number}"] = frozenset(row[0] for row in rows)
-        look = Lookup(self.as_of, self.bound, self.warehouse.facts, columns, number)
+        look = Lookup(self.as_of, self.bound, self.warehouse.facts, self.shared, columns, number)
         trigger = self.triggers[rule.trigger.name]
         found = trigger.find(rule.trigger.params, look)
         facts = {**self._row_facts(trigger, rule, look), **found.facts, **self._own_facts(rule, look)}

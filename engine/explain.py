@@ -167,6 +167,8 @@ def _decided(
 def _readable(evaluation: Evaluation, number: int) -> str:
     """The rule's SQL with the bound values written in, to be read by a person and never run."""
     text = evaluation.compiled[number].candidates()
+    for name, select in evaluation.shared.tables.items():
+        text = text.replace(f" {name} AS ", f" ({select}) AS ")
     for name, value in sorted(evaluation.bound.values.items(), key=lambda pair: -len(pair[0])):
         text = text.replace(f"${name}", repr(str(value)) if not isinstance(value, int | float) else str(value))
     return text

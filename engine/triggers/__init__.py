@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 
-from engine.triggers.base import Condition, Found, Lookup, Needs, Trigger
+from engine.triggers.base import Condition, Found, Lookup, Needs, Shared, Trigger
 from engine.triggers.cancelled import Cancelled
 from engine.triggers.date import Date
 from engine.triggers.event import Event
@@ -22,7 +22,7 @@ BUILT_IN: tuple[type[Trigger], ...] = (
     Cancelled, Date, Event, Inactivity, Onboarding, PaymentFailed, RenewalApproaching, Sql, TrialEnding, UnusedFeature,
 )  # fmt: skip
 
-__all__ = ["BUILT_IN", "Condition", "Found", "Lookup", "Needs", "Trigger", "triggers"]
+__all__ = ["BUILT_IN", "Condition", "Found", "Lookup", "Needs", "Shared", "Trigger", "triggers"]
 
 
 @cache

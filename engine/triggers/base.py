@@ -58,13 +58,30 @@ class Needs:
     optional: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
+class Shared:
+    """Relations that several rules look at: each distinct SELECT becomes one table, made before the rules run."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, str] = {}
+        """The SELECT of each table, by its name."""
+
+    def __call__(self, select: str) -> str:
+        """The name of the table that holds the rows of `select`, which may read `person` and the staged tables."""
+        known = (name for name, text in self.tables.items() if text == select)
+        name = next(known, f"shared_{len(self.tables)}")
+        self.tables[name] = select
+        return name
+
+
 class Lookup:
     """What a trigger may ask for while it writes its SQL."""
 
     def __init__(
-        self, as_of: datetime, bound: Bound, facts: FactSet, columns: Mapping[str, frozenset[str]], number: int = 0
-    ) -> None:
-        self.as_of, self._bound, self._facts, self._columns, self.number = as_of, bound, facts, columns, number
+        self, as_of: datetime, bound: Bound, facts: FactSet, shared: Shared, columns: Mapping[str, frozenset[str]],
+        number: int = 0,
+    ) -> None:  # fmt: skip
+        self.as_of, self._bound, self._facts, self.shared = as_of, bound, facts, shared
+        self._columns, self.number = columns, number
 
     @property
     def now(self) -> str:

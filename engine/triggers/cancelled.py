@@ -74,7 +74,7 @@ class Cancelled(Trigger):
             conditions.append(Condition(f"the end was {params.reason}", wanted, {"reason": reason}))
         conditions += [_excluded(what, look) for what in params.exclude]
         return Found(
-            f"t_subscriptions AS r JOIN person AS p ON p.cust = r.cust JOIN ({_others(look)}) AS o "
+            f"t_subscriptions AS r JOIN person AS p ON p.cust = r.cust JOIN {look.shared(_others(look))} AS o "
             f"ON o.subscription_id = r.subscription_id",
             tuple(conditions), f"r.subscription_id || ':' || {utc_date('r.ended_at')}", "r.ended_at",
             {

@@ -88,7 +88,8 @@ class PaymentFailed(Trigger):
         link = look.column("r", "invoices", "hosted_invoice_url", "VARCHAR")
         attempts = look.column("r", "invoices", "attempt_count", "BIGINT")
         return Found(
-            f"({_oldest(look, params.min_amount_minor)}) AS r JOIN person AS p ON p.cust = r.cust", tuple(conditions),
+            f"{look.shared(_oldest(look, params.min_amount_minor))} AS r JOIN person AS p ON p.cust = r.cust",
+            tuple(conditions),
             "r.invoice_id || ':' || r.grp", "r.anchored_at",
             {
                 "invoice_id": lambda: "r.invoice_id", "amount_minor": lambda: "r.total_minor",
@@ -103,9 +104,8 @@ def _oldest(look: Lookup, min_amount_minor: int) -> str:
     """The oldest open failed invoice of each customer and currency, with the sum and number of all of them."""
     same = "PARTITION BY i.cust, i.currency"
     return (
-        f"SELECT i.*, g.grp, g.contact, g.anchored_at, g.last_try_at, count(*) OVER ({same}) AS open_invoices, "
-        f"CAST(sum(i.amount_minor) OVER ({same}) AS BIGINT) AS total_minor "
-        f"FROM t_invoices AS i JOIN ({_groups(look)}) AS g USING (invoice_id) "
+        f"SELECT i.*, count(*) OVER ({same}) AS open_invoices, "
+        f"CAST(sum(i.amount_minor) OVER ({same}) AS BIGINT) AS total_minor FROM ({_grouped(look)}) AS i "
         f"WHERE {_is_open(look)} AND i.amount_minor >= {look.bind(min_amount_minor)} "
         f"QUALIFY row_number() OVER ({same} ORDER BY i.failed_at, i.invoice_id) = 1"
     )
@@ -130,11 +130,11 @@ def _is_open(look: Lookup) -> str:
     return " AND ".join(conditions)
 
 
-def _groups(look: Lookup) -> str:
-    """Each invoice's present group, and its first failure since which that has not changed."""
+def _grouped(look: Lookup) -> str:
+    """The invoices, each with its present group and its first failure since which that has not changed."""
     code = look.column("i", "invoices", "decline_code", "VARCHAR")
     plain = (
-        f"SELECT i.invoice_id, {group_sql(code, 'CAST(NULL AS VARCHAR)')} AS grp, {contact_sql(code)} AS contact, "
+        f"SELECT i.*, {group_sql(code, 'CAST(NULL AS VARCHAR)')} AS grp, {contact_sql(code)} AS contact, "
         f"i.failed_at AS anchored_at, CAST(NULL AS TIMESTAMP) AS last_try_at FROM t_invoices AS i"
     )
     if not look.has("payment_failures", "at"):
@@ -160,9 +160,9 @@ def _groups(look: Lookup) -> str:
     )
     return (
         f"WITH tries AS ({tries}), latest AS ({latest}), changed AS ({changed}), since AS ({since}) "
-        f"SELECT i.invoice_id, coalesce(s.grp, i.grp) AS grp, coalesce(s.contact, i.contact) AS contact, "
-        f"coalesce(s.anchored_at, i.anchored_at) AS anchored_at, s.last_at AS last_try_at "
-        f"FROM ({plain}) AS i LEFT JOIN since AS s USING (invoice_id)"
+        f"SELECT i.* REPLACE (coalesce(s.grp, i.grp) AS grp, coalesce(s.contact, i.contact) AS contact, "
+        f"coalesce(s.anchored_at, i.anchored_at) AS anchored_at, s.last_at AS last_try_at) "
+        f"FROM ({plain}) AS i LEFT JOIN since AS s ON s.invoice_id = i.invoice_id"
     )
 
 
