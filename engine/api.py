@@ -110,7 +110,7 @@ class Project:
         """
         schedule = self._schedule_of(rules)
         chosen = tuple(
-            _as_if_active(rule) if rules else rule for rule in self.rules
+            as_if_active(rule) if rules else rule for rule in self.rules
             if (rule.id in rules if rules else rule.status != "draft" and rule.schedule == schedule)
         )  # fmt: skip
         own = self.find_store() if store is None else None
@@ -132,7 +132,7 @@ class Project:
         return named[0] if named else self.default_schedule
 
 
-def _as_if_active(rule: Rule) -> Rule:
+def as_if_active(rule: Rule) -> Rule:
     """A draft that is asked for by name is planned as if it were switched on: that is what one wants to see."""
     return replace(rule, status="active") if rule.status == "draft" else rule
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from engine.api import Project
+from engine.api import Project, as_if_active
 from engine.evaluation import Compiled, Evaluation
 from engine.pipeline import Plan, Request, evaluate, plan_evaluated
 from engine.project.rules import Rule
@@ -77,7 +77,8 @@ def explain(
         rule for rule in project.rules if (rule.id in rules if rules is not None else rule.status != "draft")
     )
     instant = project.instant(as_of)
-    request = Request(instant, project.default_schedule, chosen, customer_ids=(customer_id,), believe_tables=True)
+    planned = tuple(as_if_active(rule) for rule in chosen)
+    request = Request(instant, project.default_schedule, planned, customer_ids=(customer_id,), believe_tables=True)
     evaluation = evaluate(
         project.loaded, project.templates, request, store, further_values={rule.id: _shown(rule) for rule in chosen}
     )

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from engine.api import Project
+from engine.api import Project, as_if_active
 from engine.cli.command import command
 from engine.cli.decisions import (
     Count,
@@ -96,7 +96,11 @@ def _plans(
     tell: Callable[[str], None],
 ) -> list[Plan]:  # fmt: skip
     """One plan for each schedule that has rules among those asked for."""
-    chosen = [rule for rule in project.rules if (rule.id in names if names else rule.status != "draft")]
+    chosen = (
+        [as_if_active(rule) for rule in project.rules if rule.id in names]
+        if names
+        else [rule for rule in project.rules if rule.status != "draft"]
+    )
     schedules: dict[str, list[Rule]] = {}
     for rule in chosen:
         schedules.setdefault(rule.schedule, []).append(rule)

@@ -47,9 +47,7 @@ def status(screen: Screen) -> None:
         _show_held(screen, found, zone)
 
 
-def _document(
-    store: Store, found: Status, next_due_at: object, doubts: Sequence[DoubtRow]
-) -> dict[str, object]:
+def _document(store: Store, found: Status, next_due_at: object, doubts: Sequence[DoubtRow]) -> dict[str, object]:
     runs = [
         {"id": row.id, "schedule": row.schedule, "date": row.local_date, "n": row.n, "as_of": row.as_of,
          "state": row.state, "started_at": row.started_at, "finished_at": row.finished_at, "snapshot": row.snapshot_sha}

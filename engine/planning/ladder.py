@@ -133,7 +133,8 @@ GROUP BY rule_no, cust
 # The ends of a step are gathered in local time first, so that one conversion serves all of them.
 _JUDGED = f"""
 WITH placed AS (
-    SELECT l.*, p.current, p.newest, p.passed, p.due_at, coalesce(p.due_date, f.due_date) AS due_date,
+    SELECT l.*, p.current, p.newest, p.passed, p.due_at,
+           CASE WHEN p.current THEN p.due_date ELSE f.due_date END AS due_date,
            CASE WHEN p.current THEN f.due_at END AS next_at, CASE WHEN p.current THEN f.due_date END AS next_date,
            CASE WHEN p.current THEN p.newest WHEN p.ahead >= 0 THEN p.ahead ELSE r.steps - 1 END AS step_no,
            p.current OR p.ahead >= 0 AS unfinished, h.cand IS NOT NULL AS settled, h.first_exposed_at,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli_shop import CONFIG, Shop
+from cli_shop import CONFIG, QUIET, Shop
 
 from engine.cli.explained import STAGES
 from engine.planning.reasons import Reason
@@ -71,3 +71,9 @@ def test_the_query_is_printed_when_asked_for(shop: Shop) -> None:
 def test_every_reason_has_its_stage() -> None:
     told = [reason for reasons in STAGES.values() for reason in reasons]
     assert sorted(told) == sorted(Reason)
+
+
+def test_the_next_step_is_told_with_its_own_date(ran: Shop) -> None:
+    ran.write("rules/quiet.yaml", QUIET + "  - after: 14 days\n    send: hello\n")
+    text = ran.run("explain", "c00", "--as-of", "2026-05-03", "--rule", "quiet").stdout
+    assert "step hello, due Fri 15 May 2026; decided by the ladder" in text

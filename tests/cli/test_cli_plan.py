@@ -75,19 +75,39 @@ def _read(file: Path) -> list[dict[str, object]]:
 def test_an_edit_since_the_last_run_is_shown_by_what_it_changes(ran: Shop) -> None:
     unchanged = ran.json("plan", "--as-of", "2026-05-03")
     assert unchanged["edit"] is None
-    ran.write("rules/quiet.yaml", QUIET.replace("where: plan = 'pro'\n", ""))
+    silent_since_yesterday(ran)
+    ran.write("rules/quiet.yaml", QUIET.replace("plan = 'pro'", "plan = 'free' or customer_id = 'due-anyhow'"))
     edited = ran.json("plan", "--as-of", "2026-05-03")
     assert edited["edit"] == {
-        "newly_due": {"quiet": 10}, "no_longer_due": {}, "newly_too_late": {}, "newly_superseded": {},
+        "newly_due": {"quiet": 10}, "no_longer_due": {"quiet": 1}, "newly_too_late": {}, "newly_superseded": {},
     }  # fmt: skip
     text = ran.run("plan", "--as-of", "2026-05-03").stdout
-    assert "newly due     10  quiet 10" in text
+    assert "newly due         10  quiet 10" in text
+    assert "no longer due      1  quiet 1" in text
+
+
+def silent_since_yesterday(shop: Shop) -> None:
+    """Two customers whose thirty days end on 3 May: one whom the edit keeps, one whom it loses."""
+    customers, events = shop.folder / "customers.csv", shop.folder / "events.csv"
+    for name in ("due-anyhow", "due-before"):
+        row = f"{name},{name}@example.com,Somebody,pro,2025-01-01T08:00:00Z\n"
+        customers.write_text(customers.read_text() + row)
+        events.write_text(events.read_text() + f"{name},login,2026-04-03T07:00:00Z\n")
 
 
 def test_an_edited_mail_is_no_edit_of_decisions(ran: Shop) -> None:
     mail = ran.folder / "templates/hello/mail.html"
     mail.write_text(mail.read_text().replace("Dear", "Hello"))
     assert ran.json("plan", "--as-of", "2026-05-03")["edit"] is None
+
+
+def test_a_draft_is_left_out_until_it_is_asked_for_by_name(shop: Shop) -> None:
+    shop.write("rules/quiet.yaml", QUIET.replace("status: active", "status: draft"))
+    assert {count["rule"] for count in shop.json("plan", "--as-of", "2026-05-02")["counts"]} == {"fresh"}
+    asked = shop.json("plan", "--as-of", "2026-05-02", "--rule", "quiet")
+    assert asked["counts"] == [{"rule": "quiet", "outcome": "send", "reason": "due", "count": 20}]
+    explained = shop.run("explain", "c00", "--as-of", "2026-05-02", "--rule", "quiet").stdout
+    assert "quiet (draft)  would be sent we-miss-you" in explained
 
 
 def test_a_stale_table_is_reported_and_does_not_hold_a_plan(shop: Shop) -> None:
