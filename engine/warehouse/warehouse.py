@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from tempfile import gettempdir
 
 import duckdb
 
+from engine.clock import new_token
 from engine.currencies import exponents
 from engine.project.settings import Settings
 from engine.project.trigger_spec import Catalog, ColumnType
@@ -277,8 +279,13 @@ def _derived_types(shapes: Mapping[str, Shape]) -> dict[str, ColumnType]:
 
 
 def _memory_database() -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB in UTC that may spill to the temporary folder instead of growing without bound."""
+    """An in-memory DuckDB in UTC that may spill to a folder of its own instead of growing without bound.
+
+    The folder is made when it is needed and removed with the database; its default place is the working directory,
+    where it would surprise people.
+    """
     db = duckdb.connect()
+    db.execute("SET temp_directory = $folder", {"folder": str(Path(gettempdir()) / f"holdfast-{new_token()}")})
     db.execute("SET TimeZone = 'UTC'")
     db.execute("SET preserve_insertion_order = false")
     db.execute("SET memory_limit = '1GB'")
