@@ -125,18 +125,25 @@ def _held_run(store: Store, run_id: int, rule: str) -> _Day:
 def _days(
     project: Project, schedule: str | None, day: date | None, moment: datetime | date | None, now: datetime
 ) -> list[_Day]:
+    """The runs asked for. Of several schedules those whose hour has come; if none has, all that were meant.
+
+    A date as `moment` stands for each schedule's own instant on that date.
+    """
     settings = project.settings
-    if day is None and moment is not None and not isinstance(moment, datetime):
-        day = moment
-    at = project.instant(moment) if isinstance(moment, datetime) else now
     wanted = _schedules(project, schedule)
+    at = project.instant(moment) if isinstance(moment, datetime) else now
+    if moment is not None and not isinstance(moment, datetime):
+        day, due = moment, wanted
+    else:
+        on = day or local_date(settings, at)
+        due = [name for name in wanted if scheduled_instant(settings, name, on) <= at] or (
+            wanted if day else wanted[:1]
+        )
     if day is not None:
-        return [_Day(name, day, scheduled_instant(settings, name, day)) for name in wanted]
-    today = local_date(settings, at)
-    due = [name for name in wanted if scheduled_instant(settings, name, today) <= at] or wanted[:1]
+        return [_Day(name, day, scheduled_instant(settings, name, day)) for name in due]
     if moment is not None:
-        return [_Day(name, today, at) for name in due]
-    return [_Day(name, today, default_as_of(settings, name, now)) for name in due]
+        return [_Day(name, local_date(settings, at), at) for name in due]
+    return [_Day(name, local_date(settings, now), default_as_of(settings, name, now)) for name in due]
 
 
 def _schedules(project: Project, only: str | None) -> Sequence[str]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from threading import Event, current_thread, main_thread
 
 from engine.api import Project
-from engine.cli.command import DONE, SOME_FAILED, UNAVAILABLE
+from engine.cli.command import DONE, SOME_FAILED, STOPPED, UNAVAILABLE
 from engine.cli.screen import Meter, Part, Screen
 from engine.cli.wording import moment_text, number_of
 from engine.clock import utc_now
@@ -98,6 +98,8 @@ def _places(project: Project) -> list[str]:
 
 def delivery_code(report: DeliveryReport) -> int:
     """The exit code a delivery deserves."""
+    if report.interrupted:
+        return STOPPED
     if report.down:
         return UNAVAILABLE
     return SOME_FAILED if report.failed else DONE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli_shop import CONFIG, DAY, QUIET, SMTP, Shop
+from cli_shop import CONFIG, DAY, FRESH, QUIET, SMTP, Shop
 
 
 def test_a_run_sends_what_is_due_and_says_so(ran: Shop) -> None:
@@ -133,3 +133,22 @@ def test_a_state_that_was_tried_out_refuses_real_mail_until_go_live(ran: Shop) -
     status = ran.json("status")
     assert (status["outbox"], status["runs"], status["environment"]) == ({}, [], None)
     assert [entry["address"] for entry in ran.json("suppress", "list")["suppressions"]] == ["gone@example.com"]
+
+
+def test_a_schedule_waits_for_its_hour(shop: Shop) -> None:
+    shop.write("config.yaml", CONFIG + 'schedules: {daily: "09:00", evening: "18:00"}\n')
+    shop.write("rules/fresh.yaml", FRESH.replace("status: active", "status: active\nschedule: evening"))
+    morning = shop.json("run", "--as-of", "2026-05-02T08:00:00Z")
+    assert [(run["schedule"], run["fresh"]) for run in morning["runs"]] == [("daily", True)]
+    evening = shop.json("run", "--as-of", "2026-05-02T17:00:00Z")
+    assert [(run["schedule"], run["fresh"]) for run in evening["runs"]] == [("daily", False), ("evening", True)]
+    assert (morning["delivery"]["sent"], evening["delivery"]["sent"]) == (20, 2)
+    planned = shop.json("plan", "--as-of", "2026-05-03")
+    assert planned["as_of"] == {"daily": "2026-05-03T08:00:00Z", "evening": "2026-05-03T17:00:00Z"}
+
+
+def test_a_run_started_late_takes_the_hour_of_its_date(shop: Shop) -> None:
+    report = shop.json("run", "--date", "2026-05-02")
+    assert report["runs"][0]["as_of"] == "2026-05-02T08:00:00Z"
+    assert report["delivery"]["sent"] == 0  # sent by today's clock, and today it is far too late
+    assert report["delivery"]["stopped"] == {"expired": 22}
