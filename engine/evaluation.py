@@ -23,7 +23,8 @@ from engine.project.settings import Settings
 from engine.project.trigger_spec import Catalog, ColumnType
 from engine.triggers import Condition, Found, Lookup, Shared, Trigger, triggers
 from engine.triggers.date import DateParams
-from engine.triggers.sql import SqlParams
+from engine.triggers.event import EVENT_BASICS
+from engine.triggers.sql import QUERY_NEEDS, SqlParams
 from engine.warehouse.facts import Fact
 from engine.warehouse.queries import run_query
 from engine.warehouse.reading import physical
@@ -124,7 +125,9 @@ class Evaluation:
         """All facts of a rule's candidates: the trigger's, its row's columns, and the rule's own `facts`."""
         trigger, params = self.triggers[rule.trigger.name], rule.trigger.params
         table = trigger.row_table_of(params)
-        row = self.warehouse.columns(table) if table else {}
+        row = dict(self.warehouse.columns(table)) if table else {}
+        if table == "events":  # who, what and when are the candidate itself
+            row = {name: kind for name, kind in row.items() if name not in EVENT_BASICS}
         own: dict[str, ColumnType] = {
             name: "instant" if spec.aggregate in {"first", "last"} else "number" for name, spec in rule.facts.items()
         }
@@ -137,7 +140,7 @@ class Evaluation:
         number = self.rules.index(rule)
         self._run_query(number, rule, rule.trigger.params.query)
         rows = self.db.execute(f"DESCRIBE query_{number}").fetchall()
-        return {row[0]: _FAMILIES.get(physical(row[1]), "text") for row in rows}
+        return {row[0]: _FAMILIES.get(physical(row[1]), "text") for row in rows if row[0] not in QUERY_NEEDS}
 
     def tables_of(self, rule: Rule) -> set[str]:
         """The mapped tables a rule reads: customers always, what its trigger needs, and what its other parts name."""

@@ -22,6 +22,9 @@ from engine.triggers.base import (
 )  # fmt: skip
 from engine.warehouse.facts import Fact
 
+EVENT_BASICS = frozenset({"customer_id", "name", "at"})
+"""Columns of an event that its candidate is made of; the others are facts."""
+
 
 class EventParams(TriggerParams):
     """Something that happened, and something that has not happened since."""
@@ -84,5 +87,4 @@ def _row_facts(names: tuple[str, ...], since: Any, look: Lookup) -> dict[str, Ca
     def newest(column: str) -> Callable[[], str]:
         return lambda: look.event(Fact("newest", names, since, column))
 
-    plain = look.columns("events") - {"customer_id", "name", "at"}
-    return {column: newest(column) for column in sorted(plain)}
+    return {column: newest(column) for column in sorted(look.columns("events") - EVENT_BASICS)}

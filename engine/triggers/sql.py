@@ -8,6 +8,9 @@ from engine.project.trigger_spec import RuleDefaults, TriggerParams
 from engine.project.types import RuleFileName
 from engine.triggers.base import Condition, Found, Lookup, Needs, Trigger
 
+QUERY_NEEDS = frozenset({"customer_id", "occurrence", "anchor"})
+"""Columns a query must give; the others are facts."""
+
 
 class SqlParams(TriggerParams):
     """The file that holds the query, under `rules/`."""
@@ -43,7 +46,7 @@ class Sql(Trigger):
 
     def find(self, params: SqlParams, look: Lookup) -> Found:
         """One candidate a row of the query's result, which the evaluation has already fetched."""
-        columns = look.columns(f"query_{look.number}") - {"customer_id", "occurrence", "anchor"}
+        columns = look.columns(f"query_{look.number}") - QUERY_NEEDS
         return Found(
             f"query_{look.number} AS r JOIN person AS p ON p.customer_id = r.customer_id",
             (Condition(f"found by {params.query}", "TRUE"),), "r.occurrence", "r.anchor",

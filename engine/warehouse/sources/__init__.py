@@ -9,14 +9,14 @@ import duckdb
 
 from engine.errors import Problem, SetupError
 from engine.project.settings import TableSettings
-from engine.warehouse.sources.base import Only, RawColumn, Source
+from engine.warehouse.sources.base import Only, RawColumn, Source, first_line
 from engine.warehouse.sources.duck import DuckSource
 from engine.warehouse.sources.postgres import PostgresSource
 from engine.warehouse.sources.sqlite import SqliteSource
 
 SOURCES: tuple[type[Source], ...] = (DuckSource, SqliteSource, PostgresSource)
 
-__all__ = ["SOURCES", "Only", "RawColumn", "Source", "open_source"]
+__all__ = ["SOURCES", "Only", "RawColumn", "Source", "first_line", "open_source"]
 
 
 def open_source(url: str, root: Path, tables: Mapping[str, TableSettings], db: duckdb.DuckDBPyConnection) -> Source:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
@@ -82,10 +81,9 @@ class PostgresSource(Source):
         self._copy(translated, values, into, columns)
 
     def run_query(self, query: str, values: Mapping[str, Bindable | None], into: str) -> None:
-        """Run a rule's own query as it stands, in the server's dialect."""
+        """Run a rule's own query as it stands, in the server's dialect, with psycopg's marks for its values."""
         cursor = self._connection.cursor()
-        pattern = _named(query)
-        cursor.execute(f"SELECT * FROM ({pattern}) AS q LIMIT 0", dict(values))
+        cursor.execute(f"SELECT * FROM ({query}\n) AS q LIMIT 0", dict(values))
         kinds = {
             column.name: _TYPES.get(column.type_display.split("(")[0], "VARCHAR") for column in cursor.description or ()
         }
@@ -94,7 +92,7 @@ class PostgresSource(Source):
             f"CAST({quote(name)} AS timestamp) AS {quote(name)}" if kinds[name].endswith("ZONE") else quote(name)
             for name in kinds
         )
-        self._copy(f"SELECT {casts} FROM ({pattern}) AS q", values, into, naive)
+        self._copy(f"SELECT {casts} FROM ({query}\n) AS q", values, into, naive)
 
     def unreadable(self, table: str, error: Exception) -> HoldfastError:
         """A lost connection is not a wrong table."""
@@ -152,8 +150,3 @@ def _translated(node: exp.Expr) -> exp.Expr:
     value, by = (part.sql(dialect="duckdb") for part in node.expressions)
     newest = f"(array_agg({value} ORDER BY {by} DESC) FILTER (WHERE {by} IS NOT NULL))[1]"
     return sqlglot.parse_one(newest, read="duckdb")
-
-
-def _named(query: str) -> str:
-    """`:as_of` becomes psycopg's named parameter; per cent signs of the query are kept as they are."""
-    return re.sub(r"(?<![:\w]):(\w+)", r"%(\1)s", query.replace("%", "%%"))
