@@ -1,7 +1,8 @@
 """Who of the winners is held out as the control group, and which variant the others get.
 
-Shares are drawn by SHA-256 of (salt, rule, customer), with the first id the rule ever had: stable between runs, independent between rules, and
-unaffected by other customers or the order of rows. `draw` is the same hash in Python, so anybody can check a draw:
+Shares are drawn by SHA-256 of (salt, rule, customer), with the first id the rule ever had: stable between runs,
+independent between rules, and unaffected by other customers or the order of rows. `draw` is the same hash in Python,
+so anybody can check a draw:
 
     held out      draw(salt, origin, customer_id)  < share x 16^15
     globally      draw(salt, "*", customer_id)     < share x 16^15     (marketing only)

@@ -3,7 +3,8 @@
 A step's **due date** is the local date of the anchor plus `after` or minus `before`, or the local date on which the
 step before was settled plus `wait`. Its **due instant** is the first sending time in the customer's zone, on an
 allowed day, on or after the due date and not before the anchor (for hours and minutes: not before anchor or settling
-plus that time). Lateness counts from the local date of the due instant.
+plus that time). Lateness counts from the local date of the due instant, for a first step not before `repeat_after`
+allows it; time the rule or the run had to wait for something else is taken off (`WAITING`).
 
 The current step is the newest one that is due before the horizon or settled. Older due steps that nothing settled are
 superseded. A step whose message was stopped at the gate is settled, but a `wait` after it counts from the step before
@@ -150,10 +151,10 @@ WITH placed AS (
 ), counted AS (
     SELECT c.*, t.kind, t.elapsed, t.within_months, t.within_days, t.within_elapsed, t.own_within,
            coalesce(w.waited_s, 0) AS waited_s, NOT c.settled AND e.cand IS NULL AS untouched,
-           CASE WHEN c.include AND c.step_no = 0 THEN greatest(c.due_date, z.today) ELSE c.due_date END AS late_from,
-           CASE WHEN c.include AND c.step_no = 0 THEN greatest(c.due_at, {{as_of}}) ELSE c.due_at END AS late_from_at,
+           c.include AND c.step_no = 0 AS endless,
            CASE WHEN c.repeat_date > c.due_date
-                THEN c.repeat_date + c.day_shift[isodow(c.repeat_date)] + t.send_at END AS repeat_slot
+                THEN c.repeat_date + c.day_shift[isodow(c.repeat_date)] + t.send_at END AS repeat_slot,
+           greatest(c.due_date, repeat_slot::DATE, CASE WHEN endless THEN z.today END) AS late_from
     FROM placed c
     JOIN planning.step t USING (rule_no, step_no)
     JOIN planning.zone_today z USING (zone_no)
@@ -166,12 +167,14 @@ WITH placed AS (
                CASE WHEN kind = 'before' AND elapsed IS NULL THEN anchor_local::DATE::TIMESTAMP END,
                CASE WHEN NOT own_within AND next_date > due_date THEN next_date::TIMESTAMP END) END AS local_end,
            CASE WHEN current THEN least(
-               late_from_at + within_elapsed + to_seconds(waited_s),
                CASE WHEN kind = 'before' AND elapsed IS NOT NULL THEN anchor END,
                CASE WHEN NOT own_within AND next_date <= due_date THEN next_at END) END AS other_end
     FROM counted
 ), ending AS (
-    SELECT b.*, least({utc("e", "b.local_end")}, b.other_end) AS expires_at, {utc("u", "b.repeat_slot")} AS repeat_at
+    SELECT b.*, {utc("u", "b.repeat_slot")} AS repeat_at,
+           greatest(b.due_at, repeat_at, CASE WHEN b.endless THEN {{as_of}} END) AS late_from_at,
+           least({utc("e", "b.local_end")}, b.other_end,
+                 CASE WHEN b.current THEN late_from_at + b.within_elapsed + to_seconds(b.waited_s) END) AS expires_at
     FROM bounded b
     {at_local("e", "b.zone_no", "b.local_end")}
     {at_local("u", "b.zone_no", "b.repeat_slot")}

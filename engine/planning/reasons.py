@@ -80,7 +80,6 @@ class Reason(StrEnum):
 
 
 WAITING = (
-    Reason.REPEAT_TOO_SOON,
     Reason.RULE_PAUSED,
     Reason.STALE_TABLE,
     Reason.EMPTY_TABLE,
@@ -88,4 +87,4 @@ WAITING = (
     Reason.HELD_FOR_REVIEW,
     Reason.DAILY_LIMIT,
 )
-"""Reasons whose time does not count as lateness."""
+"""Reasons whose time does not count as lateness. (`repeat_too_soon` needs no place here: lateness begins after it.)"""

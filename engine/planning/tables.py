@@ -48,9 +48,9 @@ OPEN = (
 
 _SCHEMA = """
 CREATE TABLE planning.rule (
-    rule_no USMALLINT, rule_id VARCHAR, origin VARCHAR, name_rank INTEGER, class VARCHAR, topic VARCHAR, priority INTEGER,
-    uncapped BOOLEAN, shadow BOOLEAN, held planning.reason, survives VARCHAR, include BOOLEAN, goal_ends BOOLEAN,
-    repeat_months INTEGER, repeat_days INTEGER, day_shift INTEGER[], quiet_from TIME, quiet_to TIME,
+    rule_no USMALLINT, rule_id VARCHAR, origin VARCHAR, name_rank INTEGER, class VARCHAR, topic VARCHAR,
+    priority INTEGER, uncapped BOOLEAN, shadow BOOLEAN, held planning.reason, survives VARCHAR, include BOOLEAN,
+    goal_ends BOOLEAN, repeat_months INTEGER, repeat_days INTEGER, day_shift INTEGER[], quiet_from TIME, quiet_to TIME,
     daily_limit BIGINT, held_out_below BIGINT, steps INTEGER, all_steps BIGINT,
     late_before TIMESTAMP, early_after TIMESTAMP, last_fixed INTEGER);
 CREATE TABLE planning.step (

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from planning_world import ZONES, World
 
 DAY = timedelta(days=1)
-WAITING = {"repeat_too_soon", "rule_paused", "stale_table", "empty_table", "shrunk_table", "held_for_review",
+WAITING = {"rule_paused", "stale_table", "empty_table", "shrunk_table", "held_for_review",
            "daily_limit"}  # fmt: skip
 PERSON = ("cust", "customer_id", "address", "addr", "address_state", "zone_no", "country", "consent", "consent_proved")
 CANDIDATE = ("rule_no", "cust", "occurrence", "anchor", "rests_at", "ended", "goal_at", "failing")
@@ -87,7 +87,8 @@ class Oracle:
             Plain(rule_no=row.rule_no, cust=row.cust, occurrence=row.occurrence, anchor=row.anchor,
                   step_id=step and step.id, outcome=outcome, reason=reason, detail=detail,
                   expires_at=None if "step" in over or reason == "existing" else row.expires_at,
-                  not_before=row.not_before, local_date=row.local_date, arm=row.arm, template=row.template))  # fmt: skip
+                  not_before=row.not_before, local_date=row.local_date, arm=row.arm,
+                  template=row.template))  # fmt: skip
         return False
 
     # -- occurrences --------------------------------------------------------------------------------------------
@@ -97,7 +98,9 @@ class Oracle:
         ranked = []
         for c in self.given:
             mine = [s for s in self.settled if (s.rule_no, s.cust) == (c.rule_no, c.cust)]
-            row = Plain(**vars(c), step=None, expires_at=None, not_before=None, local_date=None, arm=None, template=None)
+            row = Plain(
+                **vars(c), step=None, expires_at=None, not_before=None, local_date=None, arm=None, template=None
+            )
             native = self.rename(row, c, mine)
             ranked.append((native, c.anchor, c.occurrence, row))
         for _, _, _, row in sorted(ranked, key=lambda item: item[:3]):
@@ -110,8 +113,12 @@ class Oracle:
         if survives == "none" or any(s.occurrence == c.occurrence for s in mine):
             return True
         if survives == "near_date":
-            near = [s for s in mine if s.occurrence[:-11] == c.occurrence[:-11]
-                    and abs(date.fromisoformat(s.occurrence[-10:]) - date.fromisoformat(c.occurrence[-10:])) <= DAY]
+            near = [
+                s
+                for s in mine
+                if s.occurrence[:-11] == c.occurrence[:-11]
+                and abs(date.fromisoformat(s.occurrence[-10:]) - date.fromisoformat(c.occurrence[-10:])) <= DAY
+            ]
             if near:
                 row.occurrence = max(near, key=lambda s: (s.settled_at, s.occurrence)).occurrence
             return not near
@@ -151,7 +158,9 @@ class Oracle:
         if length and not length.is_calendar:
             moment = base_at + sign * length.elapsed
             return self.slot(row, rule, step, to_local(zone, moment).date(), moment)
-        return self.slot(row, rule, step, shifted(base_day, length, sign), row.anchor if anchored and sign > 0 else None)
+        return self.slot(
+            row, rule, step, shifted(base_day, length, sign), row.anchor if anchored and sign > 0 else None
+        )
 
     def climb(self, row: Plain) -> bool:
         rule, person = self.rules[row.rule_no], self.people[row.cust]
@@ -178,6 +187,7 @@ class Oracle:
                 return self.mark(row, "skip", "ended")
             self.supersede(row, passed)
             return self.mark(row, "wait", "not_due" if ahead else "already_sent")
+        row.again = None if exposed else self.allowed_again(row, rule, local[newest].date())
         self.set_limits(row, rule, local, due)
         too_late = row.expires_at <= self.o.as_of
         if too_late and row.fresh:
@@ -188,24 +198,27 @@ class Oracle:
         if too_late:
             return self.mark(row, "skip", "too_late")
         row.due_at, row.due_day = due[newest], local[newest].date()
-        if rule.repeat_after and not exposed:
-            began: dict[str, list[date]] = defaultdict(list)
-            for s in self.settled:
-                if (s.rule_no, s.cust) == (row.rule_no, row.cust) and s.how in {"sent", "held_out"}:
-                    began[s.occurrence].append(s.local_date)
-            if began:
-                first = shifted(max(min(days) for days in began.values()), rule.repeat_after)
-                if first > row.due_day:
-                    again = to_utc(zone, self.slot(row, rule, row.step, first, None))
-                    if again >= self.o.horizon:
-                        return self.mark(row, "defer", "repeat_too_soon")
-                    row.due_at = max(row.due_at, again)
+        if row.again:
+            if to_utc(zone, row.again) >= self.o.horizon:
+                return self.mark(row, "defer", "repeat_too_soon")
+            row.due_at = max(row.due_at, to_utc(zone, row.again))
         return not held or self.mark(row, "held", held)
 
     def supersede(self, row: Plain, passed: list[Any]) -> None:
         for one in passed:
             row.fresh = False
             self.mark(row, "skip", "superseded", step=one)
+
+    def allowed_again(self, row: Plain, rule: Any, due_day: date) -> datetime | None:
+        """Local time from which `repeat_after` lets the ladder begin, where that is after its due date."""
+        began: dict[str, list[date]] = defaultdict(list)
+        for s in self.settled:
+            if (s.rule_no, s.cust) == (row.rule_no, row.cust) and s.how in {"sent", "held_out"}:
+                began[s.occurrence].append(s.local_date)
+        if not rule.repeat_after or not began:
+            return None
+        first = shifted(max(min(days) for days in began.values()), rule.repeat_after)
+        return self.slot(row, rule, row.step, first, None) if first > due_day else None
 
     def set_limits(self, row: Plain, rule: Any, local: dict[int, datetime | None], due: dict[int, datetime]) -> None:
         zone, step = self.people[row.cust].zone, row.step
@@ -217,6 +230,8 @@ class Oracle:
         day, moment = local[step.no].date(), due[step.no]
         if endless:
             day, moment = max(day, to_local(zone, self.o.as_of).date()), max(moment, self.o.as_of)
+        if row.again:
+            day, moment = max(day, row.again.date()), max(moment, to_utc(zone, row.again))
         named = step.send_within or rule.send_within
         ends = []
         if named and not named.is_calendar:
@@ -249,14 +264,17 @@ class Oracle:
         checks = {
             "no_address": reaches and person.address_state == "none",
             "invalid_address": reaches and person.address_state == "invalid",
-            "unsubscribed": reaches and any(k == "unsubscribed" and (marketing if t is None else stoppable and t == rule.topic) for _, k, t, _ in mine),
+            "unsubscribed": reaches and any(
+                k == "unsubscribed" and (marketing if t is None else stoppable and t == rule.topic)
+                for _, k, t, _ in mine),
             "no_consent": reaches and marketing and not person.consent,
             "no_basis": reaches and marketing and proof_needed and not person.consent_proved,
             "bounced": reaches and stoppable and any(k == "bounced" for _, k, _, _ in mine),
             "complained": reaches and stoppable and any(k == "complained" for _, k, _, _ in mine),
             "erased": any(k == "erased" for _, k, _, _ in mine),
             "not_until": reaches and marketing and any(
-                k == "not_until" and t in {None, rule.topic} and until > max(today, row.due_day) for _, k, t, until in mine),
+                k == "not_until" and t in {None, rule.topic} and until > max(today, row.due_day)
+                for _, k, t, until in mine),
         }  # fmt: skip
         for reason, holds in checks.items():
             if holds:
@@ -266,7 +284,8 @@ class Oracle:
             if no != row.rule_no and other.status == "active" and no not in self.o.paused_rules
             and {rule.class_, rule.topic} & set(other.blocks)
             and any((c.rule_no, c.cust) == (no, row.cust) and c.anchor <= self.o.as_of
-                    and (not other.blocks_for or self.o.as_of < c.anchor + other.blocks_for.elapsed) for c in self.given)
+                    and (not other.blocks_for or self.o.as_of < c.anchor + other.blocks_for.elapsed)
+                    for c in self.given)
         ]  # fmt: skip
         if blockers:
             return self.mark(row, "defer", "blocked_by", min(blockers))
@@ -372,7 +391,9 @@ class Oracle:
         kept, sends = [], defaultdict(int)
         for _, _, rule_id, _, _, _, day, counts in self.history["exposure"]:
             sends[rule_id, day] += counts
-        newest_first = sorted(rows, key=lambda r: (-r.anchor.timestamp(), self.people[r.cust].customer_id, r.occurrence))
+        newest_first = sorted(
+            rows, key=lambda r: (-r.anchor.timestamp(), self.people[r.cust].customer_id, r.occurrence)
+        )
         for row in newest_first:
             rule = self.rules[row.rule_no]
             sends[rule.id, row.local_date] += 1
@@ -386,10 +407,10 @@ class Oracle:
 
     def draw_arm(self, row: Plain) -> None:
         rule, name, salt = self.rules[row.rule_no], self.people[row.cust].customer_id, self.o.salt
-        by_rule = rule.class_ != "legal" and draw(salt, rule.id, name) < rule.holdout
+        by_rule = rule.class_ != "legal" and draw(salt, rule.origin, name) < rule.holdout
         by_all = rule.class_ == "marketing" and draw(salt, "*", name) < self.o.holdout_global
         row.arm, row.template = "treated", row.step.send
-        lot, total = draw(salt, rule.id, row.step.id, name), 0.0
+        lot, total = draw(salt, rule.origin, row.step.id, name), 0.0
         for variant, part in row.step.variants.items():
             if lot >= total:
                 row.arm, row.template = variant, part.send

@@ -13,12 +13,25 @@ from engine.project.rules import Rule, Step
 SPRING = datetime(2027, 3, 12, 9)  # New York springs forward on the 14th, London on the 28th
 AUTUMN = datetime(2026, 10, 22, 8)  # London falls back on the 25th, New York on 1 November
 ZONES = ("Europe/London", "America/New_York", "Pacific/Auckland", "Asia/Kolkata")
+SPREAD = ((-3, 1), (-3, 1), (-9, 4), (-60, 20))  # days between a candidate's anchor and the first run
 TIMES = (None, None, None, time(9), time(1, 30), time(2, 30), time(23))
 
 
 def ladder(r: Random) -> tuple[Step, ...]:
     """Steps in any order a user could write, sensible or not."""
-    lengths = ("0 days", "0 days", "0 days", "1 day", "1 day", "2 days", "3 days", "1 week", "1 month", "2 hours", "30 hours")
+    lengths = (
+        "0 days",
+        "0 days",
+        "0 days",
+        "1 day",
+        "1 day",
+        "2 days",
+        "3 days",
+        "1 week",
+        "1 month",
+        "2 hours",
+        "30 hours",
+    )
     return tuple(
         step(
             name,
@@ -96,7 +109,12 @@ def world(r: Random, start: datetime) -> World:
         day = (start + timedelta(days=r.randint(-20, 3))).date()
         made.expose(str(day), cust=r.randrange(people), topic=r.choice(("marketing", "payment", "service")),
                     rule_id=r.choice(("other", "r9")))  # fmt: skip
-    every = [caps(), caps("1/1", "2/7", "4/30", payment="1/2"), caps("3/4", "2/1"), caps("2/3", marketing="1/2", news="3/3")]
+    every = [
+        caps(),
+        caps("1/1", "2/7", "4/30", payment="1/2"),
+        caps("3/4", "2/1"),
+        caps("2/3", marketing="1/2", news="3/3"),
+    ]
     made.settings = {
         "caps": r.choice(every),
         "quiet_hours": r.choice((None, QuietHours(time(21), time(8)))),
@@ -114,7 +132,7 @@ def facts(r: Random, made: World, start: datetime) -> list[dict[str, Any]]:
         {
             "rule_no": r.randrange(len(made.rules)),
             "cust": r.randrange(len(made.people)),
-            "anchor": start + timedelta(minutes=r.choice((r.randint(-3, 1), r.randint(-3, 1), r.randint(-9, 4), r.randint(-60, 20))) * 1440 + r.randint(0, 1439)),
+            "anchor": start + timedelta(days=r.randint(*r.choice(SPREAD)), minutes=r.randint(0, 1439)),
             "from_day": r.choice((0, 0, 0, 1, 2)),
             "moves": r.choice((0,) * 6 + (1, 26)),  # hours, from the second day on
             "rests": r.choice((None, 0, -48)),

@@ -25,16 +25,16 @@ ZONES = ("UTC", "Europe/London", "America/New_York", "Pacific/Auckland", "Asia/K
 TABLES = """
 CREATE OR REPLACE TABLE person (cust INTEGER, customer_id VARCHAR, address VARCHAR, addr INTEGER, address_state VARCHAR,
     zone_no INTEGER, country VARCHAR, consent BOOLEAN, consent_proved BOOLEAN);
-CREATE OR REPLACE TABLE candidate (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, anchor TIMESTAMP, rests_at TIMESTAMP,
-    ended BOOLEAN, goal_at TIMESTAMP, failing_steps UINTEGER);
+CREATE OR REPLACE TABLE candidate (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, anchor TIMESTAMP,
+    rests_at TIMESTAMP, ended BOOLEAN, goal_at TIMESTAMP, failing_steps UINTEGER);
 CREATE OR REPLACE TABLE settled (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, step_id VARCHAR, local_date DATE,
     how VARCHAR, settled_at TIMESTAMP, anchor TIMESTAMP);
 CREATE OR REPLACE TABLE seen (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR);
-CREATE OR REPLACE TABLE exposure (addr INTEGER, cust INTEGER, rule_id VARCHAR, occurrence VARCHAR, topic VARCHAR, class VARCHAR,
-    local_date DATE, counts BOOLEAN);
+CREATE OR REPLACE TABLE exposure (addr INTEGER, cust INTEGER, rule_id VARCHAR, occurrence VARCHAR, topic VARCHAR,
+    class VARCHAR, local_date DATE, counts BOOLEAN);
 CREATE OR REPLACE TABLE suppression (addr INTEGER, kind VARCHAR, topic VARCHAR, until DATE);
-CREATE OR REPLACE TABLE last_decision (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, step_id VARCHAR, outcome VARCHAR,
-    reason VARCHAR, decided_at TIMESTAMP, waited_s BIGINT);
+CREATE OR REPLACE TABLE last_decision (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, step_id VARCHAR,
+    outcome VARCHAR, reason VARCHAR, decided_at TIMESTAMP, waited_s BIGINT);
 CREATE OR REPLACE TABLE rule_history (rule_no USMALLINT, run_no INTEGER, sends BIGINT);
 """
 HISTORY = ("settled", "seen", "exposure", "suppression", "last_decision", "rule_history")
@@ -213,4 +213,17 @@ def rows(db: duckdb.DuckDBPyConnection, table: str) -> list[Plain]:
     return [Plain(**dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
 
 
-__all__ = ["NO_CAPS", "QUIET", "Guard", "Plain", "QuietHours", "Variant", "World", "at", "caps", "rule", "step", "verdict"]
+__all__ = [
+    "NO_CAPS",
+    "QUIET",
+    "Guard",
+    "Plain",
+    "QuietHours",
+    "Variant",
+    "World",
+    "at",
+    "caps",
+    "rule",
+    "step",
+    "verdict",
+]

@@ -81,6 +81,11 @@ def test_a_topic_cap_stops_every_class_on_that_topic(class_):
     assert verdicts(world) == ["send"]
 
 
+def test_service_comes_before_marketing_of_any_priority_on_a_capped_topic():
+    world = inbox(rule("offer", topic="payment", priority=99), rule("dunning", topic="payment", class_="service"))
+    assert verdicts(world) == ["defer: outranked dunning", "send"]
+
+
 def test_priority_then_earlier_anchor_then_rule_id_decide_who_gets_the_place():
     world = inbox(rule("low", priority=10), rule("high", priority=60), rule("mid", priority=50))
     assert verdicts(world) == ["defer: outranked high", "send", "defer: outranked high"]
@@ -122,6 +127,11 @@ def test_shadow_rules_are_judged_in_their_place_and_take_none():
     assert verdicts(inbox(shadow, rule("news"))) == ["shadow", "send"]
     assert verdicts(inbox(rule("trial", priority=10, status="shadow"), rule("news"))) == [
         "defer: outranked news", "send"]  # fmt: skip
+    assert verdicts(inbox(shadow, rule("news"), rule("tips", priority=40), caps=caps("2/1"))) == [
+        "shadow",
+        "send",
+        "send",
+    ]
     world = inbox(shadow, rule("news"))
     world.run(RUN)
     assert [row[2] for row in world.history["exposure"]] == ["news"]

@@ -86,9 +86,10 @@ def test_a_step_that_was_not_sent_does_not_strand_the_wait_after_it(first):
     assert days(world, "2026-11-23", "2026-11-24") == ["wait: not_due", "send"]
 
 
-def test_a_step_stopped_at_the_gate_does_not_strand_the_wait_after_it():
+def test_a_wait_counts_as_if_a_step_stopped_at_the_gate_were_not_there():
     world = lone(step("one"), step("two", wait="2 days"))
-    world.history["settled"].append((0, 0, "2026-11-20", "one", date(2026, 11, 20), "stopped", at("2026-11-20 09:00"), at("2026-11-20 08:00")))  # fmt: skip
+    stopped = ("one", date(2026, 11, 21), "stopped", at("2026-11-21 09:00"))
+    world.history["settled"].append((0, 0, "2026-11-20", *stopped, at("2026-11-20 08:00")))
     assert days(world, "2026-11-21", "2026-11-22") == ["wait: not_due", "send"]
 
 
@@ -237,12 +238,9 @@ def test_a_second_ladder_starts_on_the_first_day_repeat_after_allows():
         *["defer: repeat_too_soon"] * 3, "send"]  # fmt: skip
 
 
-def test_waiting_for_repeat_after_is_not_lateness_but_a_lost_week_is():
-    world = two_silences()
-    assert days(world, "2026-11-10", "2026-11-30", "2026-12-07")[2] == "send"
-    world = two_silences()
-    assert days(world, "2026-11-10", "2026-11-30", "2026-12-09", "2026-12-10", "2026-12-19")[1:3] == [
-        "defer: repeat_too_soon", "send"]  # fmt: skip
+@pytest.mark.parametrize(("run", "expected"), [("2026-12-08", "send"), ("2026-12-09", "skip: existing")])
+def test_lateness_begins_when_repeat_after_allows_the_ladder(run, expected):
+    assert days(two_silences(), run) == [expected]
 
 
 def test_goal_ends_the_ladder_unless_the_rule_says_otherwise():
@@ -275,7 +273,7 @@ def test_a_pause_is_not_lateness_and_settles_nothing():
     assert [verdict(d) for d in world.run("2026-11-22 09:00", paused_rules={0})] == ["held: rule_paused"]
     assert world.history["settled"] == []
     world = lone(step("one", send_within="1 day"))
-    for day in range(20, 30):
+    for day in (20, 26, 29):
         assert world.verdict(f"2026-11-{day} 09:00", held_rules={0: "stale_table"}) == "held: stale_table"
     assert days(world, "2026-11-30") == ["send"]
 
@@ -284,6 +282,26 @@ def test_a_hold_does_not_wake_the_history_before_the_rule():
     world = lone(step(send_within="1 day"), anchor="2026-10-01 08:00")
     assert world.verdict("2026-11-20 09:00", paused_rules={0}) == "skip: existing"
     assert days(world, "2026-11-21") == ["skip: existing"]
+
+
+def test_a_held_rule_settles_not_even_what_is_too_late():
+    world = lone(step(send_within="1 day"))
+    world.suppress("bounced")
+    assert days(world, "2026-11-20") == ["skip: bounced"]
+    assert world.verdict("2026-11-25 09:00", held_rules={0: "empty_table"}) == "skip: too_late"
+    assert world.history["settled"] == []
+    assert days(world, "2026-11-26") == ["skip: too_late"]
+    assert [row[5] for row in world.history["settled"]] == ["skipped"]
+
+
+def test_a_message_expires_when_the_next_step_falls_due_at_the_latest():
+    for within, expires in (
+        (None, "2026-11-23 00:00"),
+        ("5 days", "2026-11-26 00:00"),
+        ("3 hours", "2026-11-20 12:00"),
+    ):
+        world = lone(step("one", send_within=within), step("two", after="3 days"))
+        assert world.run("2026-11-20 09:00")[0].expires_at == at(expires)
 
 
 def test_a_rule_without_steps_decides_nothing():

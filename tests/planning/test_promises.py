@@ -15,8 +15,9 @@ from planning_random import AUTUMN, SPRING, facts, found, world
 from planning_world import TABLES, World, at, connection, rows, rule
 
 from engine.planning import Outcome, Reason, plan
+from engine.warehouse.zones import create_zone_tables
 
-EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "3"))
 
 
 def test_planning_cannot_read_a_file(tmp_path):
@@ -24,11 +25,14 @@ def test_planning_cannot_read_a_file(tmp_path):
     secret.write_text("a\n1\n")
     with duckdb.connect() as db:
         db.execute(TABLES)
-        db.execute("CREATE TABLE zone_span AS FROM (VALUES (0, 2026, TIMESTAMP '2026-01-01', TIMESTAMP '2027-01-01', 0)) t(zone_no, year, utc_from, utc_to, offset_s)")
-        db.execute("CREATE TABLE local_span AS SELECT *, NULL::TIMESTAMP AS fixed_utc FROM (SELECT * RENAME (utc_from AS local_from, utc_to AS local_to) FROM zone_span)")
+        create_zone_tables(db, ["UTC"], 2026, 2026)
         assert db.execute(f"FROM '{secret}'").fetchall() == [(1,)]
         plan(db, [rule()], World([rule()]).options(at("2026-11-20 09:00")))
-        for attempt in (f"FROM '{secret}'", f"COPY (SELECT 1) TO '{tmp_path / 'out.csv'}'", "SET enable_external_access = true"):
+        for attempt in (
+            f"FROM '{secret}'",
+            f"COPY (SELECT 1) TO '{tmp_path / 'out.csv'}'",
+            "SET enable_external_access = true",
+        ):
             with pytest.raises(duckdb.Error):
                 db.execute(attempt)
 
@@ -45,8 +49,10 @@ def key(row):
 
 def outcomes(decisions, people):
     """Decisions by what the world knows, not by row numbers."""
-    return {(d.rule_no, people[d.cust][1], d.occurrence, d.step_id): (d.outcome, d.reason, d.detail, d.not_before, d.arm)
-            for d in decisions}  # fmt: skip
+    return {
+        (d.rule_no, people[d.cust][1], d.occurrence, d.step_id): (d.outcome, d.reason, d.detail, d.not_before, d.arm)
+        for d in decisions
+    }
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -85,8 +91,11 @@ def caps_hold(company, decisions, earlier):
     for d in (d for d in decisions if d.outcome in {"send", "hold_out"} and d.channel == "email"):
         one, addr = company.rules[d.rule_no], company.people[d.cust][3]
         here = [(row[4], row[6]) for row in earlier if row[0] == addr and row[7]]
-        here += [(company.rules[o.rule_no].topic, o.local_date) for o in decisions
-                 if o.outcome in {"send", "hold_out"} and o.channel == "email" and company.people[o.cust][3] == addr]  # fmt: skip
+        here += [
+            (company.rules[o.rule_no].topic, o.local_date)
+            for o in decisions
+            if o.outcome in {"send", "hold_out"} and o.channel == "email" and company.people[o.cust][3] == addr
+        ]
         limits = [(cap, [day for topic, day in here if topic == one.topic])
                   for cap in company.settings["caps"].topics.get(one.topic, ())]  # fmt: skip
         if one.class_ == "marketing" and one.capped:
