@@ -111,11 +111,10 @@ def _look_ahead(
         plan = project.plan(today, store=store, progress=meter.stage)
         counts, customer = plan.counts(), telling_customer(plan)
         plan.close()
-        screen.say(f"  {headline(counts)}; nothing is written, nothing is sent")
-        if customer is None:
-            return counts, None
         meter.stage(f"looking at {customer}")
-        return counts, explain(project, store, customer, today)
+        explanation = explain(project, store, customer, today) if customer else None
+    screen.say(f"  {headline(counts)}; nothing is written, nothing is sent")
+    return counts, explanation
 
 
 def _sent(screen: Screen, folder: Path, days: list[Day]) -> None:
