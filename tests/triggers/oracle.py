@@ -1,0 +1,431 @@
+"""What each trigger finds, worked out row by row in plain Python from the words of the rule reference alone.
+
+Slow and simple on purpose: no SQL, no sharing, one customer at a time. Tables are the same dict rows the engines are
+given. Answers are (occurrence, anchor, rests_at, facts) by customer id.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+Row = dict[str, Any]
+Answer = dict[str, list[tuple[str, datetime, datetime | None, dict[str, Any]]]]
+
+DAY = timedelta(days=1)
+ZONES = available_timezones()
+
+GROUPS = {
+    "insufficient_funds": "soft", "generic_decline": "soft", "incorrect_cvc": "details", "expired_card": "details",
+    "stop_payment_order": "wish-to-stop", "authentication_required": "authentication", "lost_card": "hard",
+}  # fmt: skip
+"""The codes generated worlds use; others count as soft."""
+NEVER_WRITTEN = {"fraudulent", "highest_risk_level", "testmode_decline"}
+ADVICE = {
+    "do_not_try_again": "hard", "03": "hard", "21": "wish-to-stop", "R0": "wish-to-stop", "R3": "hard",
+    "confirm_card_data": "details", "01": "details", "try_again_later": "soft", "24": "soft",
+}  # fmt: skip
+
+RENEWALS = {"subscription_cycle", "subscription_update", "subscription_threshold"}
+OTHER_REASONS = {"subscription_create", "manual", "upcoming", "quote_accept", "automatic_pending_invoice_item_invoice"}
+"""Stripe's words for invoices that are no renewals; a word nobody knows does not exclude."""
+
+
+def is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def fold(name: str) -> str:
+    return name.strip().casefold()
+
+
+def days(text: str) -> timedelta:
+    count, unit = text.split()
+    return (
+        int(count)
+        * {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": DAY, "week": 7 * DAY}[
+            unit.removesuffix("s")
+        ]
+    )
+
+
+def utc_date(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d}"
+
+
+# ── local time ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def local(instant: datetime, zone: str) -> datetime:
+    return instant.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+
+
+@cache
+def first_instant(wall: datetime, zone: str) -> datetime:
+    """The first instant at which a clock in `zone` shows `wall` or, where that time does not exist, the next one."""
+    quarter = timedelta(minutes=15)
+    probe = wall - timedelta(hours=15)
+    probe += (wall - probe) % quarter
+    while local(probe, zone) < wall:
+        probe += quarter
+    return probe
+
+
+def shift(day: date, interval: str, times: int) -> date:
+    """`times` intervals after `day`, counted from `day` itself; the month's end where the day is missing."""
+    if interval in {"day", "week"}:
+        return day + times * (7 if interval == "week" else 1) * DAY
+    months = day.month - 1 + times * (12 if interval == "year" else 1)
+    year, month = day.year + months // 12, months % 12 + 1
+    return date(year, month, min(day.day, monthrange(year, month)[1]))
+
+
+class Oracle:
+    """One world as of one instant. `workspace_zone` is that of customers without a (known) zone."""
+
+    def __init__(self, tables: dict[str, list[Row]], as_of: datetime, workspace_zone: str) -> None:
+        self.tables, self.as_of, self.workspace_zone = tables, as_of, workspace_zone
+        self.customers = {row["customer_id"]: row for row in tables["customers"] if not is_empty(row["customer_id"])}
+        self.events = self._events()
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def rows(self, table: str) -> list[Row]:
+        """Rows of known customers."""
+        return [row for row in self.tables.get(table, []) if row["customer_id"] in self.customers]
+
+    def zone(self, customer: str) -> str:
+        zone = self.customers[customer].get("timezone")
+        return zone if zone in ZONES else self.workspace_zone
+
+    def address(self, customer: str) -> str | None:
+        email = self.customers[customer].get("email")
+        if is_empty(email) or email.count("@") != 1:
+            return None
+        return email.strip().lower()
+
+    def moment(self, customer: str, value: date | datetime | str | None) -> datetime | None:
+        """The instant of a date-like value: a bare date is that date's midnight where the customer lives."""
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value) if len(value) > 10 else date.fromisoformat(value)
+        if value is None or isinstance(value, datetime):
+            return value
+        return first_instant(datetime.combine(value, time()), self.zone(customer))
+
+    def day(self, customer: str, value: date | datetime | str) -> date:
+        """The local date of a date-like value."""
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value) if len(value) > 10 else date.fromisoformat(value)
+        return local(value, self.zone(customer)).date() if isinstance(value, datetime) else value
+
+    def is_past(self, instant: datetime | None) -> bool:
+        return instant is not None and instant < self.as_of
+
+    def _events(self) -> dict[str, list[Row]]:
+        """Each customer's events before the run, repeated ones once: the earliest of an id, else one of equal rows."""
+        whole = [row for row in self.tables["events"]
+                 if not (is_empty(row["customer_id"]) or is_empty(row["name"]) or row["at"] is None)]  # fmt: skip
+        by_id: dict[str, Row] = {}
+        kept: list[Row] = []
+        for row in whole:
+            if not is_empty(row.get("event_id")):
+                known = by_id.get(row["event_id"])
+                if known is None or row["at"] < known["at"]:
+                    by_id[row["event_id"]] = row
+            elif row not in kept:
+                kept.append(row)
+        found: dict[str, list[Row]] = {customer: [] for customer in self.customers}
+        for row in [*by_id.values(), *kept]:
+            if row["customer_id"] in found and self.is_past(row["at"]):
+                found[row["customer_id"]].append(row)
+        return found
+
+    def times(self, customer: str, names: Sequence[str] = (), since: datetime | None = None) -> list[datetime]:
+        """When these events (any, without names) happened, at or after `since`, in order."""
+        return sorted(row["at"] for row in self.matching(customer, names, since))
+
+    def matching(self, customer: str, names: Sequence[str] = (), since: datetime | None = None) -> list[Row]:
+        folded = {fold(name) for name in names}
+        return [row for row in self.events[customer]
+                if (not names or fold(row["name"]) in folded) and (since is None or row["at"] >= since)]  # fmt: skip
+
+    # ── subscriptions ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def in_service(self, row: Row) -> bool:
+        started, ended = row.get("started_at"), self.moment(row["customer_id"], row.get("ended_at"))
+        if started is not None and started >= self.as_of:
+            return False
+        if ended is not None:
+            return ended >= self.as_of
+        return (row.get("status") or "").lower() not in {"canceled", "incomplete", "incomplete_expired"}
+
+    def set_to_cancel(self, row: Row) -> bool:
+        requested = row.get("cancel_requested_at")
+        return requested < self.as_of if requested is not None else bool(row.get("cancel_at_period_end"))
+
+    def renewal(self, row: Row) -> tuple[date, datetime] | None:
+        """Local date and instant of the next renewal."""
+        customer = row["customer_id"]
+        end = self.moment(customer, row.get("current_period_end"))
+        if end is not None and end >= self.as_of:
+            return self.day(customer, row["current_period_end"]), end
+        anchor, interval = row.get("anchor_date"), (row.get("interval") or "").strip().lower()
+        if anchor is None or interval not in {"day", "week", "month", "year"}:
+            return None
+        zone, first = self.zone(customer), self.day(customer, anchor)
+        instant = self.moment(customer, anchor)
+        assert instant is not None
+        wall = local(instant, zone).time() if isinstance(anchor, datetime) else time()
+        times = 0
+        while True:
+            day = shift(first, interval, times)
+            then = first_instant(datetime.combine(day, wall), zone)
+            if then >= self.as_of:
+                return day, then
+            times += 1
+
+    def subscribers(self) -> set[str]:
+        return {row["customer_id"] for row in self.rows("subscriptions") if self.in_service(row)}
+
+    # ── triggers ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def scoped(self, everyone: bool) -> Iterable[str]:
+        if everyone or "subscriptions" not in self.tables:
+            return self.customers
+        return self.subscribers()
+
+    def inactivity(
+        self, *, for_: str, event: Sequence[str] = (), min_events: int = 1, everyone: bool = False
+    ) -> Answer:
+        found: Answer = {}
+        for customer in self.scoped(everyone):
+            times = self.times(customer, event)
+            if len(times) >= min_events and times and times[-1] <= self.as_of - days(for_):
+                last = times[-1]
+                facts = {
+                    "last_event_at": last, "days_inactive": (self.as_of - last) // DAY, "events_before": len(times),
+                }  # fmt: skip
+                found[customer] = [(utc_date(last), last + days(for_), last, facts)]
+        return found
+
+    def unused_feature(
+        self, *, feature: str, for_: str, active_within: str | None = None, active_event: Sequence[str] = (),
+        min_active_events: int = 1, min_age: str | None = None, everyone: bool = False,
+    ) -> Answer:  # fmt: skip
+        found: Answer = {}
+        for customer in self.scoped(everyone):
+            uses = self.times(customer, (feature,))
+            signed_up = self.customers[customer].get("signed_up_at")
+            if uses and uses[-1] >= self.as_of - days(for_):
+                continue
+            if active_within:
+                active = self.times(customer, active_event, self.as_of - days(active_within))
+                if len(active) < min_active_events:
+                    continue
+            if min_age and not (signed_up is not None and signed_up <= self.as_of - days(min_age)):
+                continue
+            if not uses and not self.is_past(signed_up):
+                continue
+            last = uses[-1] if uses else None
+            anchor = last + days(for_) if last else signed_up + (days(min_age) if min_age else timedelta())
+            facts = {"feature": feature.strip().casefold(), "last_used_at": last}
+            found[customer] = [(utc_date(last) if last else "never", anchor, last, facts)]
+        return found
+
+    def onboarding(self, *, event: Sequence[str], for_: str, within: str = "30 days", everyone: bool = False) -> Answer:
+        found: Answer = {}
+        for customer in self.scoped(everyone):
+            signed_up = self.customers[customer].get("signed_up_at")
+            if signed_up is None or self.times(customer, event):
+                continue
+            if self.as_of - days(within) <= signed_up <= self.as_of - days(for_):
+                facts = {"event": " or ".join(map(fold, event)), "signed_up_at": signed_up}
+                occurrence = "+".join(map(fold, event)) + ":" + utc_date(signed_up)
+                found[customer] = [(occurrence, signed_up + days(for_), signed_up, facts)]
+        return found
+
+    def renewal_approaching(self, *, interval: str | None = None) -> Answer:
+        found: Answer = {}
+        for row in self.rows("subscriptions"):
+            if not self.in_service(row) or self.set_to_cancel(row):
+                continue
+            if interval and (row.get("interval") or "").strip().lower() != interval:
+                continue
+            renewal = self.renewal(row)
+            if renewal:
+                day, instant = renewal
+                facts = {"renews_on": day} | {
+                    name: row.get(name) for name in ("plan", "amount_minor", "next_amount_minor", "currency")
+                }
+                _add(found, row, f"{row['subscription_id']}:{day}", instant, None, facts)
+        return found
+
+    def trial_ending(self) -> Answer:
+        found: Answer = {}
+        for row in self.rows("subscriptions"):
+            customer, end = row["customer_id"], self.moment(row["customer_id"], row.get("trial_end"))
+            if end is not None and end >= self.as_of and self.in_service(row):
+                day = self.day(customer, row["trial_end"])
+                facts = {"trial_ends_on": day, "plan": row.get("plan")}
+                _add(found, row, f"{row['subscription_id']}:{day}", end, None, facts)
+        return found
+
+    def cancelled(self, *, reason: str = "any", exclude: Sequence[str] = ()) -> Answer:
+        found: Answer = {}
+        for row in self.rows("subscriptions"):
+            customer, end = row["customer_id"], self.moment(row["customer_id"], row.get("ended_at"))
+            if not self.is_past(end) or not self._left_for_good(row, end):
+                continue
+            involuntary = (row.get("cancel_reason") or "").lower() == "payment_failed"
+            if reason != "any" and involuntary != (reason == "involuntary"):
+                continue
+            if "refund" in exclude and self._has(customer, "refunds", "kind", {"full", "requested_full"}):
+                continue
+            if "dispute" in exclude and self._has(customer, "disputes", "status", {"open", "lost"}):
+                continue
+            facts = {
+                "ended_on": self.day(customer, row["ended_at"]), "plan": row.get("plan"),
+                "cancel_reason": row.get("cancel_reason"), "involuntary": involuntary,
+            }  # fmt: skip
+            _add(found, row, f"{row['subscription_id']}:{utc_date(end)}", end, end, facts)
+        return found
+
+    def _left_for_good(self, row: Row, end: datetime | None) -> bool:
+        """Whether no other subscription of this customer or address is in service, or started or ended later.
+
+        Of two that ended at the same instant the one with the greater id stands for both.
+        """
+        address = self.address(row["customer_id"])
+        for other in self.rows("subscriptions"):
+            same = other["customer_id"] == row["customer_id"]
+            if other is row or not (same or (address and self.address(other["customer_id"]) == address)):
+                continue
+            other_end = self.moment(other["customer_id"], other.get("ended_at"))
+            if self.in_service(other):
+                return False
+            if self.is_past(other.get("started_at")) and other["started_at"] > end:
+                return False
+            if self.is_past(other_end) and (other_end, other["subscription_id"]) > (end, row["subscription_id"]):
+                return False
+        return True
+
+    def _has(self, customer: str, table: str, column: str, words: set[str]) -> bool:
+        return any(row["customer_id"] == customer and self.is_past(row["at"]) and row.get(column) in words
+                   for row in self.rows(table))  # fmt: skip
+
+    def event(self, *, name: str, within: str | None = None, unless: str | None = None, min_count: int = 1) -> Answer:
+        found: Answer = {}
+        since = self.as_of - days(within) if within else None
+        for customer in self.customers:
+            times = self.times(customer, (name,), since)
+            if not times or len(times) < min_count:
+                continue
+            if unless and self.times(customer, (unless,), times[-1]):
+                continue
+            facts = {"event_at": times[-1], "count": len(times)}
+            found[customer] = [(utc_date(times[-1]), times[-1], times[-1], facts)]
+        return found
+
+    def date(self, *, table: str, column: str, key: str, yearly: bool = False) -> Answer:
+        found: Answer = {}
+        for row in self.rows(table):
+            customer, value = row["customer_id"], row.get(column)
+            if value is None:
+                continue
+            day, instant = self.day(customer, value), self.moment(customer, value)
+            if yearly:
+                zone = self.zone(customer)
+                wall = local(instant, zone).time() if isinstance(value, datetime) else time()
+                years = [shift(day, "year", self.as_of.year - day.year + step) for step in (-1, 0, 1)]
+                first, day = day, min(years, key=lambda one: abs(one - self.as_of.date()))
+                if day <= first:  # the day itself is no anniversary
+                    continue
+                instant = first_instant(datetime.combine(day, wall), zone)
+            _add(found, row, f"{row[key]}:{day}", instant, instant, {"on": day})
+        return found
+
+    # ── failed payments ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def payment_failed(self, *, group: Sequence[str] = (), min_amount_minor: int = 1) -> Answer:
+        found: Answer = {}
+        cases: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows("invoices"):
+            if self._is_open(row) and row["amount_minor"] >= min_amount_minor:
+                cases.setdefault((row["customer_id"], row["currency"]), []).append(row)
+        for (customer, currency), invoices in cases.items():
+            oldest = min(invoices, key=lambda row: (row["failed_at"], row["invoice_id"]))
+            kind, anchor, code = self._group(oldest)
+            if code in NEVER_WRITTEN or (group and kind not in group) or self._is_held(customer, oldest):
+                continue
+            facts = {
+                "invoice_id": oldest["invoice_id"], "amount_minor": sum(row["amount_minor"] for row in invoices),
+                "currency": currency, "open_invoices": len(invoices), "attempt_count": oldest.get("attempt_count"),
+                "group": kind, "last4": self._last4(customer), "pay_url": oldest.get("hosted_invoice_url"),
+            }  # fmt: skip
+            _add(found, oldest, f"{oldest['invoice_id']}:{kind}", anchor, None, facts)
+        return found
+
+    def _is_open(self, row: Row) -> bool:
+        paid, status, reason = row.get("paid_at"), row.get("status"), row.get("billing_reason")
+        if not self.is_past(row.get("failed_at")) or self.is_past(paid):
+            return False
+        if status in {"void", "uncollectible"} or (status == "paid" and paid is None):
+            return False
+        if reason in OTHER_REASONS or row.get("collection_method") == "send_invoice" or row.get("livemode") is False:
+            return False
+        return row.get("currency") is not None and row.get("amount_minor") is not None
+
+    def _tries(self, row: Row) -> list[Row]:
+        tries = [one for one in self.tables.get("payment_failures", ())
+                 if one["invoice_id"] == row["invoice_id"] and self.is_past(one["at"])]  # fmt: skip
+        return sorted(tries, key=lambda one: one["at"])
+
+    def _group(self, row: Row) -> tuple[str, datetime, str | None]:
+        """The present group, since when without change, and the code behind it."""
+        tries = self._tries(row)
+        if not tries:
+            return GROUPS.get(row.get("decline_code"), "soft"), row["failed_at"], row.get("decline_code")
+        groups = [ADVICE.get(one.get("advice_code")) or GROUPS.get(one.get("decline_code"), "soft") for one in tries]
+        first = len(groups) - 1
+        while first and groups[first - 1] == groups[-1]:
+            first -= 1
+        return groups[-1], tries[first]["at"], tries[-1].get("decline_code")
+
+    def _is_held(self, customer: str, invoice: Row) -> bool:
+        """An open dispute, or a default card that is newer than the last failure."""
+        if self._has(customer, "disputes", "status", {"open", "lost"}):
+            return True
+        failures = [invoice["failed_at"], invoice.get("last_failed_at"), *(one["at"] for one in self._tries(invoice))]
+        last = max(instant for instant in failures if self.is_past(instant))
+        return any(self.is_past(card["added_at"]) and card["added_at"] > last for card in self._cards(customer))
+
+    def _cards(self, customer: str) -> list[Row]:
+        return [row for row in self.rows("payment_methods") if row["customer_id"] == customer and row["is_default"]]
+
+    def _last4(self, customer: str) -> str | None:
+        """Of the default card; of the newest where several are called so."""
+        cards = [row for row in self._cards(customer) if self.is_past(row["added_at"])]
+        return max(cards, key=lambda row: (row["added_at"], row["payment_method_id"]))["last4"] if cards else None
+
+    # ── facts of rules ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def fact(self, customer: str, aggregate: str, names: Sequence[str], within: str | None = None) -> object:
+        rows = self.matching(customer, names, self.as_of - days(within) if within else None)
+        times = sorted(row["at"] for row in rows)
+        return {
+            "count": len(rows),
+            "sum": sum(row.get("value_minor") or 0 for row in rows),
+            "first": times[0] if times else None,
+            "last": times[-1] if times else None,
+            "distinct_days": len({utc_date(at) for at in times}),
+        }[aggregate]
+
+
+def _add(
+    found: Answer, row: Row, occurrence: str, anchor: datetime, rests_at: datetime | None, facts: dict[str, Any]
+) -> None:
+    found.setdefault(row["customer_id"], []).append((occurrence, anchor, rests_at, facts))

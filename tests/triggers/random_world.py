@@ -1,0 +1,321 @@
+"""Random companies with the dirt real tables have, drawn around the instants at which a rule's answer changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from random import Random
+from typing import Any
+
+Row = dict[str, Any]
+
+MICROSECOND, DAY = timedelta(microseconds=1), timedelta(days=1)
+WINDOW_DAYS = (1, 7, 14, 21, 30, 90)
+"""Windows the rules use: events lie exactly this old, and a microsecond to either side."""
+
+ZONES = (
+    "UTC",
+    "Europe/London",
+    "America/New_York",
+    "Pacific/Auckland",
+    "Asia/Kathmandu",
+    "Pacific/Apia",
+    "America/Santiago",
+    "Africa/Cairo",
+    "America/Havana",
+    "Mars/Olympus",
+    None,
+    "",
+)
+"""The last but three put the clock forward at midnight; then an unknown zone and two missing ones."""
+
+EVENTS = (
+    "login",
+    "Login",
+    " LOGIN ",
+    "report_shared",
+    "Report_Shared",
+    "checkout_started",
+    "checkout_completed",
+    "ping",
+)
+
+MOMENTS = (
+    datetime(2026, 11, 22, 9),
+    datetime(2028, 2, 29, 13, 0, 0, 1),
+    datetime(2026, 3, 29, 1, 30),  # London's clocks went forward half an hour ago
+    datetime(2026, 9, 26, 14),  # Auckland's go forward at this instant
+    datetime(2027, 2, 28, 23, 59, 59, 999999),
+)
+
+
+class RandomWorld:
+    """Draws all tables of one company; the same seed gives the same company."""
+
+    def __init__(self, seed: int, customers: int = 40) -> None:
+        self.random = Random(seed)
+        self.as_of = MOMENTS[seed % len(MOMENTS)]
+        self.workspace_zone = self.random.choice(["UTC", "Europe/London", "Pacific/Auckland"])
+        self.ids = [f"c{number:02}" for number in range(customers)]
+        self.tables: dict[str, list[Row]] = {
+            "customers": [self._customer(number) for number in range(customers)],
+            "events": self._events(),
+            "subscriptions": self._subscriptions(),
+        }
+        self.tables |= self._billing()
+
+    # ── values ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def near(self, *days: int) -> datetime:
+        """An instant around `as_of` minus one of `days`: exactly then, a microsecond off, or some time off."""
+        r = self.random
+        moment = self.as_of - r.choice(days or WINDOW_DAYS) * DAY
+        return moment + r.choice([timedelta(), MICROSECOND, -MICROSECOND, r.randint(-20, 20) * timedelta(hours=1)])
+
+    def past(self, days: int = 120) -> datetime:
+        return self.as_of - timedelta(seconds=self.random.randint(0, days * 86_400))
+
+    def future(self, days: int = 120) -> datetime:
+        return self.as_of + timedelta(seconds=self.random.randint(0, days * 86_400))
+
+    def sometimes(self, share: float, make: Callable[[], Any]) -> Any:
+        return make() if self.random.random() < share else None
+
+    def date_like(self, mode: str, *days: int) -> date | datetime:
+        """A date-like value near `as_of` minus `days`, as the column keeps them: dates, instants, or either."""
+        kind = self.random.choice(["date", "instant"]) if mode == "mixed" else mode
+        moment = self.near(*days)
+        return moment.date() if kind == "date" else moment
+
+    # ── tables ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _customer(self, number: int) -> Row:
+        r = self.random
+        email = r.choice(
+            [
+                f"c{number}@example.com",
+                f"C{number}@Example.com ",
+                "team@example.com",
+                "Team@example.COM",
+                None,
+                "two@at@example.com",
+                f"c{number}@example.com",
+            ]
+        )
+        return {
+            "customer_id": f"c{number:02}",
+            "email": email,
+            "timezone": r.choice(ZONES),
+            "plan": r.choice(["free", "pro", None]),
+            "signed_up_at": self.sometimes(
+                0.95, lambda: r.choice([self.near(), self.past(400), self.near(), self.future(5)])
+            ),
+            "born_on": self.sometimes(0.9, self._birthday),
+            "checked_at": self.sometimes(0.9, lambda: self.near(0, 180, 365, 400, 800)),
+        }
+
+    def _birthday(self) -> date:
+        r = self.random
+        return r.choice(
+            [
+                date(2024, 2, 29),
+                date(1996, 2, 29),
+                date(2020, 12, 31),
+                self.as_of.date(),
+                (self.as_of - r.randint(0, 9000) * DAY).date(),
+            ]
+        )
+
+    def _events(self) -> list[Row]:
+        r = self.random
+        rows: list[Row] = []
+        for customer in [*self.ids, "stranger"]:
+            count = r.choice([0, 1, 3, 6, 12])
+            rows += [self._event(customer, len(rows) + number) for number in range(count)]
+        for row in r.sample(rows, len(rows) // 4):
+            rows.append(r.choice([self._repeated, self._same_id, self._broken])(row))
+        r.shuffle(rows)
+        return rows
+
+    def _event(self, customer: str, number: int) -> Row:
+        r = self.random
+        at = r.choice([self.near(), self.near(), self.past(), self.future(3), self.as_of, self.as_of - MICROSECOND])
+        return {
+            "customer_id": customer,
+            "name": r.choice(EVENTS),
+            "at": at,
+            "event_id": r.choice([f"e{number}", f"e{number}", None, ""]),
+            "value_minor": r.choice([None, 0, 250, 1999, -300]),
+            "note": r.choice([None, "a", "b"]),
+        }
+
+    def _repeated(self, row: Row) -> Row:
+        return dict(row)
+
+    def _same_id(self, row: Row) -> Row:
+        """The same event told again, of another time or under another name."""
+        shifted = self.random.choice([3600, -3600, 5 * 86_400, -5 * 86_400, 1])
+        return {**row, "at": row["at"] + timedelta(seconds=shifted), "name": self.random.choice(EVENTS)}
+
+    def _broken(self, row: Row) -> Row:
+        """A row without something it needs; under a known id it may be the earliest and must not win."""
+        earlier = {**row, "at": row["at"] - timedelta(minutes=1)}
+        return earlier | self.random.choice([{"customer_id": None}, {"name": None}, {"name": "  "}, {"at": None}])
+
+    def _subscriptions(self) -> list[Row]:
+        r = self.random
+        self.mode = r.choice(["date", "instant", "mixed"])
+        rows: list[Row] = []
+        for customer in self.ids:
+            rows += [self._subscription(customer, len(rows) + n) for n in range(r.choice([0, 1, 1, 1, 2, 3]))]
+        return rows
+
+    def _subscription(self, customer: str, number: int) -> Row:
+        r, mode = self.random, self.mode
+        ended = self.sometimes(0.4, lambda: self.date_like(mode, 0, 1, 30, 60, -1))
+        return {
+            "subscription_id": f"s{number:02}",
+            "customer_id": customer,
+            "status": r.choice(["active", "active", "trialing", "past_due", "canceled", "incomplete", None]),
+            "plan": r.choice(["pro", "team", None]),
+            "interval": r.choice(["month", "Month", "year", "week", "day", "moon", None]),
+            "amount_minor": r.choice([900, 2900, None]),
+            "next_amount_minor": r.choice([None, 3100]),
+            "currency": r.choice(["EUR", "USD", None]),
+            "started_at": self.sometimes(0.9, lambda: r.choice([self.past(500), self.past(60), self.near(0, 1)])),
+            "trial_end": self.sometimes(0.4, lambda: self.date_like(mode, 0, -1, -3, -14, 1)),
+            "current_period_end": self.sometimes(0.5, lambda: self.date_like(mode, 0, -1, -7, -30, 1)),
+            "cancel_at_period_end": r.choice([False, False, False, True, None]),
+            "cancel_requested_at": self.sometimes(0.15, lambda: self.near(0, 1)),
+            "ended_at": ended,
+            "cancel_reason": r.choice([None, "payment_failed", "too_expensive"]),
+            "anchor_date": self.sometimes(0.8, self._anchor_date),
+        }
+
+    def _anchor_date(self) -> date | datetime:
+        r = self.random
+        mode = r.choice(["date", "instant"]) if self.mode == "mixed" else self.mode
+        day = r.choice(
+            [
+                date(2024, 2, 29),
+                date(2025, 1, 31),
+                date(2026, 1, 30),
+                date(2025, 7, 31),
+                date(2024, 12, 31),
+                (self.as_of - r.randint(-40, 900) * DAY).date(),
+            ]
+        )
+        return day if mode == "date" else datetime.combine(day, time(r.randint(0, 23), r.choice([0, 30]), 5, 6))
+
+    # ── billing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _billing(self) -> dict[str, list[Row]]:
+        r = self.random
+        invoices = [self._invoice(r.choice(self.ids), number) for number in range(len(self.ids))]
+        return {
+            "invoices": invoices,
+            "payment_failures": [row for one in invoices for row in self._failures(one)],
+            "payment_methods": [self._card(r.choice(self.ids), number) for number in range(len(self.ids) // 2)],
+            "refunds": [
+                self._money_back(number, "kind", "full", "partial", "requested_full", None) for number in range(8)
+            ],
+            "disputes": [self._money_back(number, "status", "open", "won", "lost", None) for number in range(6)],
+        }
+
+    def _invoice(self, customer: str, number: int) -> Row:
+        r = self.random
+        failed = r.choice([self.near(0, 1, 3, 7), self.past(20)])
+        return {
+            "invoice_id": f"i{number:02}",
+            "customer_id": customer,
+            "subscription_id": None,
+            "status": r.choice(["open", "open", "open", "open", "paid", "void", "uncollectible", None]),
+            "amount_minor": r.choice([900, 2900, 400, 0, None]),
+            "currency": r.choice(["EUR", "EUR", "USD", "JPY", None]),
+            "failed_at": self.sometimes(0.95, lambda: failed),
+            "last_failed_at": self.sometimes(0.6, lambda: failed + r.choice([0, 2, 5, 30]) * DAY),
+            "paid_at": self.sometimes(0.2, lambda: self.near(0, 1)),
+            "attempt_count": r.choice([1, 2, None]),
+            "decline_code": self._code(),
+            "hosted_invoice_url": r.choice([None, f"https://pay.example.com/i{number:02}"]),
+            "billing_reason": r.choice(
+                [
+                    "subscription_cycle",
+                    "subscription_cycle",
+                    "subscription_update",
+                    None,
+                    "renewal",
+                    "subscription_create",
+                    "manual",
+                ]
+            ),
+            "collection_method": r.choice([None, "charge_automatically", "charge_automatically", "send_invoice"]),
+            "livemode": r.choice([True, True, True, None, False]),
+        }
+
+    def _code(self) -> str | None:
+        return self.random.choice(
+            [
+                "insufficient_funds",
+                "generic_decline",
+                "expired_card",
+                "incorrect_cvc",
+                "lost_card",
+                "authentication_required",
+                "stop_payment_order",
+                "fraudulent",
+                "never_heard_of",
+                None,
+            ]
+        )
+
+    def _failures(self, invoice: Row) -> list[Row]:
+        """Some tries of an invoice, all at different instants; some after the run."""
+        r, first = self.random, invoice["failed_at"]
+        if first is None or r.random() < 0.4:
+            return []
+        offsets = sorted(r.sample(range(12 * 24), r.randint(1, 5)))
+        return [
+            {
+                "invoice_id": invoice["invoice_id"],
+                "at": first + timedelta(hours=hours),
+                "decline_code": self._code(),
+                "advice_code": r.choice(
+                    [
+                        None,
+                        None,
+                        None,
+                        "do_not_try_again",
+                        "confirm_card_data",
+                        "try_again_later",
+                        "03",
+                        "21",
+                        "R0",
+                        "R3",
+                        "24",
+                    ]
+                ),
+            }
+            for hours in offsets
+        ]
+
+    def _card(self, customer: str, number: int) -> Row:
+        return {
+            "payment_method_id": f"p{number:02}",
+            "customer_id": customer,
+            "brand": "visa",
+            "last4": f"{4000 + number}",
+            "exp_month": 12,
+            "exp_year": 2030,
+            "is_default": self.random.random() < 0.7,
+            "added_at": self.random.choice([self.past(200), self.past(6), self.near(0, 1, 3)]),
+        }
+
+    def _money_back(self, number: int, column: str, *words: str | None) -> Row:
+        return {
+            "customer_id": self.random.choice(self.ids),
+            "invoice_id": f"i{number:02}",
+            "amount_minor": 500,
+            "at": self.random.choice([self.past(60), self.near(0)]),
+            column: self.random.choice(words),
+        }
