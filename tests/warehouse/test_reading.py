@@ -67,9 +67,9 @@ def test_ids_keep_their_leading_zeros(world: World) -> None:
         assert [row["customer_id"] for row in staged(warehouse, "customers")] == ["0", "007", "08", "7"]
 
 
-def test_whole_numbers_are_ids_by_their_digits(world: World) -> None:
-    world.add("customers", {"customer_id": "BIGINT"}, [[7], [9007199254740993]])
-    with world.open() as warehouse:
+def test_whole_numbers_are_ids_by_their_digits(typed_world: World) -> None:
+    typed_world.add("customers", {"customer_id": "BIGINT"}, [[7], [9007199254740993]])
+    with typed_world.open() as warehouse:
         assert [row["customer_id"] for row in staged(warehouse, "customers")] == ["7", "9007199254740993"]
 
 
@@ -122,13 +122,13 @@ def test_what_is_no_instant_is_set_aside(world: World) -> None:
     assert issues == {(f"c{number}", text) for number, text in enumerate(NO_INSTANTS)}
 
 
-def test_typed_instants(world: World) -> None:
+def test_typed_instants(typed_world: World) -> None:
     new_york = timezone(timedelta(hours=-5))
     rows = [
         [datetime(2026, 1, 31, 10, 15, 0, 123456), datetime(2026, 1, 31, 10, 15, tzinfo=new_york), date(2026, 1, 31)]
     ]
-    people(world, {"signed_up_at": "TIMESTAMP", "consent_at": "TIMESTAMPTZ", "seen_on": "DATE"}, rows)
-    with world.open(workspace={"timezone": "UTC"}) as warehouse:
+    people(typed_world, {"signed_up_at": "TIMESTAMP", "consent_at": "TIMESTAMPTZ", "seen_on": "DATE"}, rows)
+    with typed_world.open(workspace={"timezone": "UTC"}) as warehouse:
         row = staged(warehouse, "customers")[0]
     assert row["signed_up_at"] == datetime(2026, 1, 31, 10, 15, 0, 123456)
     assert row["consent_at"] == datetime(2026, 1, 31, 15, 15)
@@ -178,11 +178,11 @@ def test_text_without_an_offset_is_in_the_tables_zone(world: World) -> None:
     assert read(world, "signed_up_at") == (list(texts.values()), set())
 
 
-def test_typed_instants_without_an_offset_are_in_the_tables_zone(world: World) -> None:
+def test_typed_instants_without_an_offset_are_in_the_tables_zone(typed_world: World) -> None:
     rows = [[datetime.fromisoformat(text), datetime(2026, 7, 1, 10, tzinfo=UTC)] for text in LONDON]
-    people(world, {"signed_up_at": "TIMESTAMP", "consent_at": "TIMESTAMPTZ"}, rows, timezone="Europe/London")
-    assert read(world, "signed_up_at") == (list(LONDON.values()), set())
-    assert read(world, "consent_at") == ([datetime(2026, 7, 1, 10)] * len(LONDON), set())
+    people(typed_world, {"signed_up_at": "TIMESTAMP", "consent_at": "TIMESTAMPTZ"}, rows, timezone="Europe/London")
+    assert read(typed_world, "signed_up_at") == (list(LONDON.values()), set())
+    assert read(typed_world, "consent_at") == ([datetime(2026, 7, 1, 10)] * len(LONDON), set())
 
 
 def test_a_date_in_a_date_like_column_is_local_to_the_customer(world: World) -> None:
@@ -307,9 +307,11 @@ def test_booleans(world: World) -> None:
     assert [shown[f"c{number}"] for number in range(10)] == [*words.values(), None, None]
 
 
-def test_typed_booleans_and_further_numbers(world: World) -> None:
-    people(world, {"consent": "BOOLEAN", "seats": "INTEGER", "score": "DOUBLE"}, [[True, 3, 0.5], [False, None, 2.0]])
-    with world.open() as warehouse:
+def test_typed_booleans_and_further_numbers(typed_world: World) -> None:
+    people(
+        typed_world, {"consent": "BOOLEAN", "seats": "INTEGER", "score": "DOUBLE"}, [[True, 3, 0.5], [False, None, 2.0]]
+    )
+    with typed_world.open() as warehouse:
         found = sorted((row["consent"], row["seats"], row["score"]) for row in staged(warehouse, "customers"))
         types = warehouse.catalog()[""]
     assert found == [(False, None, 2.0), (True, 3, 0.5)]

@@ -42,14 +42,14 @@ class Heading:
 
 
 def read_heading(path: Path, name: str) -> Heading:
-    """The first line that is not empty. `name` is the file's name for people. Raises SetupError."""
+    """The first line. `name` is the file's name for people. Raises SetupError."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             start = stream.read(_LONGEST_HEADING)
     except (OSError, EOFError, zlib.error) as error:
         raise _fault(name, None, f"cannot be read: {error}") from error
-    text = start.decode("utf-8", "replace").removeprefix("\ufeff").lstrip("\r\n")
-    if not text:
+    text = start.decode("utf-8", "replace").removeprefix("\ufeff")
+    if not text.strip("\r\n"):
         raise _fault(name, 1, "an empty file", "expected a first line with the names of the columns")
     line = re.split(r"[\r\n]", text, maxsplit=1)[0]
     if len(line) == len(text) and len(start) == _LONGEST_HEADING:
@@ -60,9 +60,12 @@ def read_heading(path: Path, name: str) -> Heading:
 def _heading(name: str, line: str) -> Heading:
     if "\ufffd" in line or "\0" in line:
         raise _fault(name, 1, "bytes that are not UTF-8", "expected the file in UTF-8")
-    split = {delimiter: _split(line, delimiter) for delimiter in _DELIMITERS}
-    delimiter = max(_DELIMITERS, key=lambda candidate: len(split[candidate]))
-    columns = split[delimiter]
+    unquoted = re.sub(r'"[^"]*"', "", line)
+    delimiter = max(_DELIMITERS, key=unquoted.count)
+    try:
+        columns = _split(line, delimiter)
+    except csv.Error as error:  # DuckDB reads past such a heading without a word, and past the rows with it
+        raise _fault(name, 1, "a quoted name does not end where it should") from error
     folded = [column.casefold() for column in columns]
     for column in columns:
         if not column:
@@ -73,7 +76,7 @@ def _heading(name: str, line: str) -> Heading:
 
 
 def _split(line: str, delimiter: str) -> list[str]:
-    columns = [column.strip() for column in next(csv.reader([line], delimiter=delimiter))]
+    columns = [column.strip() for column in next(csv.reader([line], delimiter=delimiter, strict=True))] or [""]
     return columns[:-1] if len(columns) > 1 and not columns[-1] else columns
 
 
