@@ -65,7 +65,10 @@ def run(folder: Path) -> dict[str, object]:
 def insert(folder: Path) -> dict[str, object]:
     """The rows that run wrote, put into an empty database of the same tables by the bare driver."""
     with sqlite3.connect(folder / "holdfast.db") as state, tempfile.TemporaryDirectory() as scratch:
-        schema = [row[0] for row in state.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")]
+        schema = [
+            row[0]
+            for row in state.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")
+        ]
         rows = {table: state.execute(f"SELECT * FROM {table}").fetchall() for table in STATE_TABLES}
         names = {table: [c[1] for c in state.execute(f"PRAGMA table_info({table})")] for table in STATE_TABLES}
         begun = cpu_s()
@@ -138,7 +141,9 @@ def _figures(turns: dict[str, list[dict[str, float]]]) -> dict[str, object]:
     evaluation, planning = middle("engine", "evaluate_s"), middle("engine", "plan_s")
     run_s, again_s = middle("run", "run_s"), middle("again", "run_s")
     many = middle("engine500", "evaluate_s") + middle("engine500", "plan_s")
-    same = turns["engine"][0]["fingerprint"] == turns["statement"][0]["fingerprint"] == turns["queries"][0]["fingerprint"]
+    same = (
+        turns["engine"][0]["fingerprint"] == turns["statement"][0]["fingerprint"] == turns["queries"][0]["fingerprint"]
+    )
     rows = [
         ("evaluation / one hand-written statement a table", evaluation / hand, 1.3),
         ("evaluation / fifty separate queries", evaluation / queries, 0.5),
@@ -159,8 +164,10 @@ def _figures(turns: dict[str, list[dict[str, float]]]) -> dict[str, object]:
 
 
 def show(result: dict[str, object]) -> None:
-    print(f"{result['size']}: {result['candidates']:,} decisions, {result['messages']:,} messages, "
-          f"{result['decision_changes']:,} decision changes written")
+    print(
+        f"{result['size']}: {result['candidates']:,} decisions, {result['messages']:,} messages, "
+        f"{result['decision_changes']:,} decision changes written"
+    )
     print("same candidates as by hand:", "yes" if result["same_candidates"] else "NO, the figures are void")
     for text, figure, goal in result["rows"]:  # type: ignore[attr-defined]
         against = "" if goal is None else f"goal {goal:<5} {'met' if figure <= goal else 'MISSED'}"

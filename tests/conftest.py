@@ -66,11 +66,28 @@ def postgres_server() -> Iterator[str]:
     port = _free_port()
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": True, "cwd": folder}
     subprocess.run(
-        [binaries / "initdb", "-D", folder / "db", "-U", "holdfast", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"],
-        **quiet, **account)  # type: ignore[call-overload]
+        [
+            binaries / "initdb",
+            "-D",
+            folder / "db",
+            "-U",
+            "holdfast",
+            "-A",
+            "trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ],
+        **quiet,
+        **account,
+    )  # type: ignore[call-overload]
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off -c timezone=America/New_York"
-    subprocess.run([binaries / "pg_ctl", "-D", folder / "db", "-w", "-o", options, "-l", folder / "db" / "server.log", "start"],
-                   **quiet, **account)  # type: ignore[call-overload]
+    subprocess.run(
+        [binaries / "pg_ctl", "-D", folder / "db", "-w", "-o", options, "-l", folder / "db" / "server.log", "start"],
+        **quiet,
+        **account,
+    )  # type: ignore[call-overload]
     yield f"postgresql://holdfast@127.0.0.1:{port}/postgres"
     subprocess.run([binaries / "pg_ctl", "-D", folder / "db", "-m", "immediate", "stop"], **quiet, **account)  # type: ignore[call-overload]
     shutil.rmtree(folder, ignore_errors=True)

@@ -146,7 +146,7 @@ def _grouped(look: Lookup) -> str:
         f"FROM t_payment_failures AS f WHERE f.at < {look.now}"
     )
     latest = (
-        "SELECT invoice_id, arg_max(grp, (\"at\", grp)) AS grp, arg_max(contact, (\"at\", grp)) AS contact "
+        'SELECT invoice_id, arg_max(grp, ("at", grp)) AS grp, arg_max(contact, ("at", grp)) AS contact '
         "FROM tries GROUP BY invoice_id"
     )
     changed = (

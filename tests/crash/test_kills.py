@@ -68,7 +68,9 @@ def test_a_killed_delivery_over_smtp_sends_nothing_twice_and_lists_every_doubt(
     tmp_path: Path, children: Children, kills: int
 ) -> None:
     with SmtpLedger() as server:
-        base = make_project(tmp_path / "project", f"{{use: smtp, host: 127.0.0.1, port: {server.port}, security: none}}")
+        base = make_project(
+            tmp_path / "project", f"{{use: smtp, host: 127.0.0.1, port: {server.port}, security: none}}"
+        )
         children.finish(base, "run")
         takes_s = undisturbed(children, copy_project(base, tmp_path / "reference"), "deliver")
         chance, killed, number = random.Random(3), 0, 0

@@ -43,7 +43,7 @@ def plan(store: Store, customers: Iterable[str], **change: object) -> None:
         key = sha256(f"{rule} {customer} {change.get('step', '')}".encode()).hexdigest()
         row = {
             "key": key, "rule": rule, "customer_id": customer, "occurrence": "o", "step": "quiet",
-            "recipient": f"{customer}@example.com", "address_key": f"key-{customer}", "channel": "email", "template": "quiet",  # noqa: E501
+            "recipient": f"{customer}@example.com", "address_key": f"key-{customer}", "channel": "email", "template": "quiet",
             "class": "marketing", "topic": "win-back", "arm": "treated", "zone": "Europe/Berlin", "not_before": NOW,
             "expires_at": None, "values_json": json.dumps({"customer": {"name": customer}}),
         } | change  # fmt: skip

@@ -72,7 +72,7 @@ def renderer(templates: Templates, workspace: Workspace = WORKSPACE) -> Renderer
     return Renderer(lambda sha: templates, workspace, SENDERS, ["secret"])
 
 
-def render(templates: Templates, customer: Mapping[str, object] | None = None, *, fact: Mapping[str, object] | None = None,  # noqa: E501
+def render(templates: Templates, customer: Mapping[str, object] | None = None, *, fact: Mapping[str, object] | None = None,
            **row: str) -> Mail:  # fmt: skip
     """The mail m for a customer."""
     values = {"customer": dict(customer or {}), "fact": dict(fact or {})}

@@ -21,12 +21,12 @@ ACCEPTED = {
 REFUSED = [
     "", " ", "ann", "ann@", "@example.com", "ann@@example.com", "ann@example", "ann@example.com.", ".ann@example.com",
     "ann.@example.com", "a..b@example.com", "ann @example.com", "ann@exa mple.com", '"ann"@example.com',
-    "ann@example.com\n", "\nann@example.com", "ann@example.com\r\nBcc: x@y.de", "ann@example.com\t", "ann@example.com,b@example.com",  # noqa: E501
+    "ann@example.com\n", "\nann@example.com", "ann@example.com\r\nBcc: x@y.de", "ann@example.com\t", "ann@example.com,b@example.com",
     "ann@example.com;b@example.com", "ann@example.com b@example.com", "Ann <ann@example.com>", "<ann@example.com>",
-    '"a@x.de" <b@y.de>', "ann(comment)@example.com", "ann@example.com(x)", "(x)ann@example.com", "ann@[127.0.0.1]", "ann@127.0.0.1",  # noqa: E501
-    "änn@example.com", "\N{KELVIN SIGN}@example.com", "ann@example.com\u2028", "ann\u0085@example.com", "ann@exam\u200bple.com",  # noqa: E501
-    "x" * 65 + "@example.com", "a@" + "b" * 250 + ".com", "a@" + "b" * 64 + ".com", "ann@-example.com", "ann@example-.com",  # noqa: E501
-    "ann@xn--zzz9999.de", "ann@example.c0", "ann@example.12", "mailto:ann@example.com", "ann@example.com?x=1", "ann@ex_ample.com",  # noqa: E501
+    '"a@x.de" <b@y.de>', "ann(comment)@example.com", "ann@example.com(x)", "(x)ann@example.com", "ann@[127.0.0.1]", "ann@127.0.0.1",
+    "änn@example.com", "\N{KELVIN SIGN}@example.com", "ann@example.com\u2028", "ann\u0085@example.com", "ann@exam\u200bple.com",
+    "x" * 65 + "@example.com", "a@" + "b" * 250 + ".com", "a@" + "b" * 64 + ".com", "ann@-example.com", "ann@example-.com",
+    "ann@xn--zzz9999.de", "ann@example.c0", "ann@example.12", "mailto:ann@example.com", "ann@example.com?x=1", "ann@ex_ample.com",
     "a" * 400, "ann\x00@example.com",
 ]  # fmt: skip
 
@@ -71,7 +71,7 @@ def _in_bulk(text: str) -> str | None:
         SELECT lower(trim(x, ' ')) FROM (SELECT $1::VARCHAR AS x)
         WHERE strlen(x) = length(x) AND regexp_full_match(lower(trim(x, ' ')), $2) AND length(trim(x, ' ')) <= 254
           AND position('@' IN trim(x, ' ')) <= 65 AND NOT contains(lower(x), '@xn--') AND NOT contains(lower(x), '.xn--')
-    """  # noqa: E501
+    """
     row = duckdb.execute(query, [text, PLAIN_ADDRESS]).fetchone()
     return row[0] if row else None
 

@@ -193,11 +193,11 @@ def test_links_in_a_mail_hold_neither_address_nor_customer_id() -> None:
 # Languages.
 
 HE = front(
-    '<p>שלום {{ customer.name }} {{ fact.a | money(\'ILS\') }}</p><img alt="{{ customer.name }}"><a href="{{ fact.url }}">ל</a>',  # noqa: E501
+    '<p>שלום {{ customer.name }} {{ fact.a | money(\'ILS\') }}</p><img alt="{{ customer.name }}"><a href="{{ fact.url }}">ל</a>',
     "שלום",
 )
 EN = front(
-    '<p>Hello {{ customer.name }} {{ fact.a | money(\'ILS\') }}</p><img alt="{{ customer.name }}"><a href="{{ fact.url }}">go</a>',  # noqa: E501
+    '<p>Hello {{ customer.name }} {{ fact.a | money(\'ILS\') }}</p><img alt="{{ customer.name }}"><a href="{{ fact.url }}">go</a>',
     "Hello",
 )
 FACT = {"a": 1990, "url": "https://example.com/?q=1"}
@@ -251,7 +251,7 @@ def test_the_text_is_derived_with_its_links_and_without_markup() -> None:
     body = (
         "<style>a{}</style><h1>Hello {{ customer.name }}</h1><div style='display:none'>hidden {{ customer.name }}</div>"
         "<p>One<br>two &amp; three</p><ul>{% for i in range(2) %}<li>item {{ i }}</li>{% endfor %}</ul>"
-        "<p><a href='https://example.com/{{ customer.name }}'>Open</a> <a href='#top'>up</a> <img src='https://x.de/a.png' alt='Logo'></p>"  # noqa: E501
+        "<p><a href='https://example.com/{{ customer.name }}'>Open</a> <a href='#top'>up</a> <img src='https://x.de/a.png' alt='Logo'></p>"
         "<!-- note {{ customer.name }} --><table><tr><td>a</td><td>b</td></tr></table>"
     )
     assert render(load_mail(body), {"name": "Ann"}).text == (
@@ -267,7 +267,7 @@ def test_ones_own_text_part_is_taken_as_it_stands() -> None:
 # What a template may cost.
 
 BOMBS = [
-    "{% for a in range(1000) %}{% for b in range(1000) %}{% for c in range(1000) %}{% endfor %}{% endfor %}{% endfor %}",  # noqa: E501
+    "{% for a in range(1000) %}{% for b in range(1000) %}{% for c in range(1000) %}{% endfor %}{% endfor %}{% endfor %}",
     "{% for a in range(1000) %}{% for b in range(1000) %}x{% endfor %}{% endfor %}",
     "{% for a in range(1000) %}" + "x" * 10_000 + "{% endfor %}",
     "{{ range(99999) | join('x') }}",

@@ -115,14 +115,14 @@ def test_files_out_of_place_are_refused() -> None:
 
 def test_names_are_collected_through_layouts_includes_and_front_matter() -> None:
     files = {
-        "layouts/base.html": "{{ workspace.name }}{% block b %}{{ customer.unused }}{% endblock %}{% include 'layouts/foot.html' %}",  # noqa: E501
+        "layouts/base.html": "{{ workspace.name }}{% block b %}{{ customer.unused }}{% endblock %}{% include 'layouts/foot.html' %}",
         "layouts/foot.html": "{{ customer['plan'] }}",
         "m/mail.html": front(
             "{% extends 'layouts/base.html' %}{% block b %}{{ fact.x }}{% endblock %}", "{{ subscription.plan }}"
         ),
     }
     assert load(files)["m"].names == {
-        ("workspace", "name"), ("customer", "unused"), ("customer", "plan"), ("fact", "x"), ("subscription", "plan")}  # fmt: skip  # noqa: E501
+        ("workspace", "name"), ("customer", "unused"), ("customer", "plan"), ("fact", "x"), ("subscription", "plan")}  # fmt: skip
     assert load(files).values_needed("m") == {
         ("customer", "unused"), ("customer", "plan"), ("fact", "x"), ("subscription", "plan"), ("customer", "locale"),
         ("customer", "name")}  # fmt: skip
@@ -132,7 +132,7 @@ def test_a_value_nobody_provides_is_found_with_its_place() -> None:
     templates = load_mail("\n{{ customer.naem }} {{ fact.x }}")
     found = templates.check("m", "service", {"customer": ["name"], "fact": ["x"]})
     assert [str(problem) for problem in found] == [
-        'templates/m/mail.html:5: "customer.naem" is provided by nobody; expected a name this rule and the tables have. '  # noqa: E501
+        'templates/m/mail.html:5: "customer.naem" is provided by nobody; expected a name this rule and the tables have. '
         'Did you mean "name"? [HF514]'
     ]
     assert templates.check("m", "service", {"customer": ["naem"], "fact": ["x"]}) == []
@@ -214,7 +214,7 @@ def test_macros_and_calls_work() -> None:
         "layouts/m.html": "{% macro button(label, url) %}<a href='{{ url }}'>{{ label }}</a>{% endmacro %}"
         "{% macro box() %}<b>{{ caller() }}</b>{% endmacro %}",
         "m/mail.html": front(
-            "{% import 'layouts/m.html' as m %}{{ m.button('Go & see', customer.url) }}{% call m.box() %}in{% endcall %}"  # noqa: E501
+            "{% import 'layouts/m.html' as m %}{{ m.button('Go & see', customer.url) }}{% call m.box() %}in{% endcall %}"
             "{% for i in range(3) %}{{ loop.index }}{{ loop.cycle('a', 'b') }}{% endfor %}"
         ),
     }

@@ -65,7 +65,13 @@ class Company:
 
     def customer(self, customer_id: str, **columns: str) -> None:
         """Add a customer with an address of their own."""
-        row = {"customer_id": customer_id, "email": f"{customer_id}@example.com", "timezone": "", "country": "", "plan": ""}
+        row = {
+            "customer_id": customer_id,
+            "email": f"{customer_id}@example.com",
+            "timezone": "",
+            "country": "",
+            "plan": "",
+        }
         self.customers.append(row | columns)
 
     def event(self, customer_id: str, name: str, at: datetime) -> None:

@@ -60,7 +60,9 @@ def test_a_date_without_a_run_is_made_up_for_once(company: Company) -> None:
     assert company.messages() == [("ann", "quiet", "first")]
 
 
-@pytest.mark.parametrize("shift", [timedelta(seconds=1), timedelta(seconds=-1), timedelta(hours=1), timedelta(hours=-11)])
+@pytest.mark.parametrize(
+    "shift", [timedelta(seconds=1), timedelta(seconds=-1), timedelta(hours=1), timedelta(hours=-11)]
+)
 def test_history_imported_again_with_shifted_times_sends_nothing(company: Company, shift: timedelta) -> None:
     company.run_days(DUE, 2)
     company.events = [(customer, name, at + shift) for customer, name, at in company.events]
@@ -138,7 +140,9 @@ def test_two_runs_at_once_plan_once(company: Company) -> None:
     assert company.messages() == []
 
 
-def test_an_interrupted_run_goes_on_with_the_rules_it_began_with(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_goes_on_with_the_rules_it_began_with(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("engine.recording._CHUNK_ROWS", 1)
     for number in range(40):
         company.customer(f"c{number:02d}")
