@@ -30,20 +30,22 @@ FROM settled z LEFT JOIN planning.step s ON s.rule_no = z.rule_no AND s.step_id 
 GROUP BY ALL
 """
 
+_MET = "CREATE TABLE planning.met AS SELECT DISTINCT rule_no, cust FROM planning.known"
+
 # `plain` = a reason that is certain without any local time: it decides most candidates of a rule that has run a while.
 _SORTED = """
 CREATE TABLE planning.sorted AS
 SELECT c.rowid AS cand, c.rule_no, c.cust, c.occurrence, c.anchor, c.rests_at, c.ended, c.goal_at, c.failing_steps,
        k.cust IS NOT NULL AS known, m.cust IS NOT NULL AS met,
-       CASE WHEN r.steps = 0 OR k.done & r.all_steps = r.all_steps THEN 'already_sent'
+       CASE WHEN r.steps = 0 OR k.done & r.all_steps = r.all_steps THEN 'already_sent'::planning.reason
             WHEN met THEN NULL
-            WHEN c.anchor > r.early_after THEN 'not_due'
-            WHEN c.anchor < r.late_before THEN 'existing' END::planning.reason AS plain
+            WHEN c.anchor > r.early_after THEN 'not_due'::planning.reason
+            WHEN c.anchor < r.late_before THEN 'existing'::planning.reason END AS plain
 FROM candidate c
 JOIN planning.rule r USING (rule_no)
 LEFT JOIN planning.known k
   ON k.rule_no = c.rule_no AND k.cust = c.cust AND k.occurrence = hash(c.occurrence)
-LEFT JOIN (SELECT DISTINCT rule_no, cust FROM planning.known) m ON m.rule_no = c.rule_no AND m.cust = c.cust
+LEFT JOIN planning.met m ON m.rule_no = c.rule_no AND m.cust = c.cust
 """
 
 # What was ever decided about before is late, not left out: it takes the long way.
@@ -120,7 +122,7 @@ LEFT JOIN planning.step s ON s.rule_no = z.rule_no AND s.step_id = z.step_id
 
 def recognise(db: duckdb.DuckDBPyConnection) -> None:
     """Decide the plain majority at once, and lay the others out in `planning.ladder` with what is `planning.done`."""
-    for statement in (_KNOWN, _SORTED, _NOT_EXISTING, _STRANGER, _TAKEN, _LADDER, _DONE):
+    for statement in (_KNOWN, _MET, _SORTED, _NOT_EXISTING, _STRANGER, _TAKEN, _LADDER, _DONE):
         db.execute(statement)
-    for table in ("known", "stranger", "taken"):
+    for table in ("known", "met", "stranger", "taken"):
         db.execute(f"DROP TABLE planning.{table}")
