@@ -64,7 +64,7 @@ def run(folder: Path) -> dict[str, object]:
 
 def insert(folder: Path) -> dict[str, object]:
     """The rows that run wrote, put into an empty database of the same tables by the bare driver."""
-    with sqlite3.connect(folder / "holdfast.db") as state, tempfile.TemporaryDirectory() as scratch:
+    with sqlite3.connect(folder / "state.db") as state, tempfile.TemporaryDirectory() as scratch:
         schema = [
             row[0]
             for row in state.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")
@@ -125,7 +125,7 @@ def compare(size: str, pairs: int) -> dict[str, object]:
             turns.setdefault(way, []).append(by_hand(way, company))
         turns.setdefault("engine", []).append(part("evaluate", fifty))
         turns.setdefault("engine500", []).append(part("evaluate", many))
-        for old in whole.glob("holdfast.db*"):
+        for old in whole.glob("state.db*"):
             old.unlink()
         turns.setdefault("run", []).append(part("run", whole))
         turns.setdefault("again", []).append(part("run", whole))
