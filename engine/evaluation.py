@@ -45,6 +45,8 @@ Name = tuple[str, str]
 
 Progress = Callable[[str], None]
 
+_FIRST = " QUALIFY row_number() OVER (PARTITION BY p.cust, occurrence ORDER BY anchor) = 1"
+
 
 @dataclass(frozen=True)
 class Compiled:
@@ -70,7 +72,7 @@ class Compiled:
         return (
             f"SELECT p.cust, {found.occurrence} AS occurrence, {found.anchor} AS anchor, "
             f"{found.rests_at} AS rests_at, coalesce({self.ended}, FALSE) AS ended, {self.goal_at} AS goal_at, "
-            f"{failing or '0'} AS failing_steps FROM {found.rows} WHERE {holds}"
+            f"{failing or '0'} AS failing_steps FROM {found.rows} WHERE {holds}{_FIRST if found.repeats else ''}"
         )
 
 
@@ -98,6 +100,9 @@ class Evaluation:
         self._values = {rule.id: frozenset(values.get(rule.id, ())) for rule in rules}
         self.triggers: Mapping[str, Trigger] = triggers()
         self.warehouse = Warehouse(settings, root, as_of, customer_ids)
+        for rule in self.rules:
+            if isinstance(rule.trigger.params, DateParams):
+                self.warehouse.read_as_date(*rule.trigger.params.place)
         self.bound, self.shared = Bound(), Shared()
         self.compiled: list[Compiled] = []
         self._queried: set[int] = set()
@@ -148,6 +153,10 @@ class Evaluation:
         tables = {"customers", *needs.required, *needs.optional}
         if rule.facts or _exit_event(rule) or (rule.goal and rule.goal.event):
             tables.add("events")
+        if rule.goal and (rule.goal.paid or rule.goal.renewed):
+            tables.add("invoices")
+        if rule.goal and rule.goal.in_service:
+            tables.add("subscriptions")
         if self._is_scoped(rule) or any(namespace == "subscription" for namespace, _ in self._names(rule)):
             tables.add("subscriptions")
         if isinstance(rule.trigger.params, SqlParams):
@@ -396,7 +405,23 @@ class Evaluation:
                         f"expected one of {', '.join(sorted(shapes[table].columns))}", did_you_mean(column, shapes[table].columns))
                     for column in columns if column not in shapes[table].columns
                 ]  # fmt: skip
-        return problems
+        return problems or self._check_date(rule)
+
+    def _check_date(self, rule: Rule) -> list[Problem]:
+        """Whether a `date` rule counts from a date."""
+        if not isinstance(rule.trigger.params, DateParams):
+            return []
+        table, column = rule.trigger.params.place
+        kind = self.warehouse.columns(table)[column]
+        if table == "events":
+            expected = "for those there is the trigger event"
+            return [_at(rule, "HF606", "date does not count from events", expected)]
+        if kind != "instant":
+            what = {"text": "text", "number": "a number", "bool": "true or false"}[kind]
+            found = f'date counts from a date or timestamp, and the column "{column}" of {table} is {what}'
+            dates = [name for name, other in self.warehouse.columns(table).items() if other == "instant"]
+            return [_at(rule, "HF606", found, f"expected one of {', '.join(sorted(dates))}" if dates else "")]
+        return []
 
 
 def _at(rule: Rule, code: str, found: str, expected: str, suggestion: str | None = None) -> Problem:

@@ -48,6 +48,8 @@ class Found:
     anchor: str
     facts: Mapping[str, Callable[[], str]]
     rests_at: str = "CAST(NULL AS TIMESTAMP)"
+    repeats: bool = False
+    """Whether several rows may share an occurrence; the one with the earliest anchor is the candidate."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,8 @@ class Date(Trigger):
           - before: 60 days
             send: contract/ends-soon
 
-    Holds for every row where the column is set; `before` and `after` count from it. With `recurs: yearly` the anchor
+    Holds for every row where the column is set, in any table with a `customer_id` but `events` (for those there is
+    the trigger `event`); `before` and `after` count from it. With `recurs: yearly` the anchor
     is the anniversary nearest to the run, and 29 February is kept on the 28th in common years. All columns of the row
     are facts.
     """
@@ -57,9 +58,9 @@ class Date(Trigger):
         return RuleDefaults(anchored_on_date=True)
 
     def needs(self, params: DateParams) -> Needs:
-        """The table and the column."""
+        """The table and the column; and whose row it is."""
         table, column = params.place
-        return Needs(required={table: (column,)})
+        return Needs(required={table: (column,) if table == "customers" else (column, "customer_id")})
 
     def find(self, params: DateParams, look: Lookup) -> Found:
         """One candidate a row."""
@@ -68,7 +69,7 @@ class Date(Trigger):
             rows, key, alias, name = "person AS p", "p.customer_id", "p", f"c_{column}"
         else:
             rows, alias, name = f"t_{table} AS r JOIN person AS p ON p.cust = r.cust", "r", column
-            key = f"r.{quote(TABLES[table].key)}"
+            key = f"coalesce({look.column('r', table, TABLES[table].key, 'VARCHAR')}, p.customer_id)"
         at, on, first = (f"{alias}.{quote(name + suffix)}" for suffix in ("", "_on", "_wall"))
         anchor, day = at, on
         conditions = [Condition(f"{params.column} is set", f"{at} IS NOT NULL", {params.column: on})]
@@ -78,8 +79,8 @@ class Date(Trigger):
             rows, anchor = f"{rows} {local_span_of(wall, 'p.zone_no', 'z')}", instant_of(wall, "z")
             conditions.append(Condition("an anniversary, not the day itself", f"{day} > {on}"))
         return Found(
-            rows, tuple(conditions), f"coalesce({key}, p.customer_id) || ':' || strftime({day}, '%Y-%m-%d')", anchor,
-            {"on": lambda: day}, rests_at=anchor,
+            rows, tuple(conditions), f"{key} || ':' || strftime({day}, '%Y-%m-%d')", anchor, {"on": lambda: day},
+            rests_at=anchor, repeats=not TABLES[table].unique,
         )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import gettempdir
@@ -71,6 +72,15 @@ class Warehouse:
     def columns(self, table: str) -> dict[str, ColumnType]:
         """Columns of a mapped table with their types; empty when the table is not mapped."""
         return self._types(table)
+
+    def read_as_date(self, table: str, column: str) -> None:
+        """Read a further column of text as dates: a rule says that it holds some, so what is none is set aside."""
+        shape = self.shapes.get(table)
+        if shape is None or column in shape.table.columns or not shape.has(column):
+            return
+        if shape.columns[column].kind is Kind.TEXT:
+            columns = {**shape.columns, column: replace(shape.columns[column], kind=Kind.DAY)}
+            self.shapes[table] = replace(shape, columns=columns)
 
     def stage_customers(self, columns: Iterable[str], dates: Sequence[str] = ()) -> None:
         """Make `t_customers`: one row a customer, numbered by `cust`, with zone, address and consent worked out.
