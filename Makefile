@@ -10,6 +10,10 @@ demo: .venv/.ok
 test: .venv/.ok
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
+# Two hundred kills of a run, of a delivery to a folder and of one over SMTP; `make test` kills a few times only.
+test-crash: .venv/.ok
+	HOLDFAST_KILLS=200 $(BIN)/python -m pytest tests/crash
+
 lint: .venv/.ok
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

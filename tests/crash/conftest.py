@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from crash_world import Children, make_project
 
-KILLS = int(os.environ.get("HOLDFAST_KILLS", "12"))
+KILLS = int(os.environ.get("HOLDFAST_KILLS", "8"))
 
 
 @pytest.fixture(scope="session")
