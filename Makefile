@@ -2,7 +2,7 @@
 PY ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test test-crash lint docs bench clean
 
 demo: .venv/.ok
 	$(BIN)/holdfast demo
