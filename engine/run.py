@@ -15,7 +15,7 @@ from engine.pipeline import Plan, Request
 from engine.recording import Written, record, vanished_candidates
 from engine.schedule import horizon_after
 from engine.store import RunRow, Store
-from engine.warehouse.guards import Doubt
+from engine.warehouse.guards import Doubt, believed_rows
 from engine.warehouse.staging import TableReport
 
 ChunkProgress = Callable[[int, int], None]
@@ -107,8 +107,9 @@ def _withdraw(plan: Plan, store: Store, run: RunRow) -> int:
 
 
 def _finish(plan: Plan, store: Store, run: RunRow, written: Written, now: datetime) -> RunReport:
-    reports = plan.evaluation.warehouse.reports
+    reports, settings = plan.evaluation.warehouse.reports, plan.evaluation.warehouse.settings
     newest = {name: str(report.newest) for name, report in reports.items() if report.newest}
     counts = plan.counts()
-    store.runs.finish(run.id, counts, newest, {name: report.rows for name, report in reports.items()}, now)
+    rows = believed_rows(reports, store.runs.table_rows_of_last_run(), plan.doubts, settings)
+    store.runs.finish(run.id, counts, newest, rows, now)
     return RunReport(store.runs.get(run.id), True, counts, written, plan.doubts, list(reports.values()))

@@ -13,6 +13,8 @@ from sqlalchemy import Connection, Row, Select, case, delete, func, insert, sele
 from engine.store.connect import Database
 from engine.store.tables import run, run_count
 
+_LATELY = 100  # runs; a table that none of them read has nothing to be compared with
+
 Count = tuple[str, str, str, int]
 
 
@@ -131,10 +133,11 @@ class Runs:
             return [(rule, outcome, reason, n) for rule, outcome, reason, n in connection.execute(query)]
 
     def table_rows_of_last_run(self) -> dict[str, int]:
-        """Rows per table as the last finished run saw them; empty before the first."""
-        query = select(run.c.table_rows).where(run.c.state == "finished").order_by(run.c.id.desc()).limit(1)
+        """Rows per table as the last finished run that read the table counted them; empty before the first."""
+        query = select(run.c.table_rows).where(run.c.state == "finished").order_by(run.c.id.desc()).limit(_LATELY)
         with self._database.read() as connection:
-            return dict(json.loads(connection.execute(query).scalar() or "{}"))
+            newest_first = [json.loads(rows) for rows in connection.execute(query).scalars()]
+        return {table: rows for counts in reversed(newest_first) for table, rows in counts.items()}
 
     def rule_sends_history(self, rules: Iterable[str], runs: int = 14) -> list[tuple[str, int, int]]:
         """(rule, run id, sends) of each rule's newest finished runs in which it counted anything, newest first."""
