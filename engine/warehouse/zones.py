@@ -7,7 +7,7 @@ with zoneinfo once per run, for the zones that customers really have, and joined
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -19,7 +19,7 @@ FIRST_YEAR = 1970
 LAST_YEAR = 2070
 """Instants outside these years are quarantined when tables are read, so the spans cover all that is left."""
 
-_PROBE = timedelta(days=14)  # shorter than any pair of offset changes since 1970 (Ramadan pauses last some 30 days)
+_PROBE = timedelta(days=6)  # shorter than any pair of changes since 1970: Recife had one week of summer time in 2000
 
 
 class Span(NamedTuple):
@@ -168,7 +168,7 @@ def _local(instant: datetime, span: Span) -> datetime:
 
 
 def _offset_s(zone: ZoneInfo, instant: datetime) -> int:
-    offset = instant.replace(tzinfo=UTC).astimezone(zone).utcoffset()
+    offset = zone.fromutc(instant.replace(tzinfo=zone)).utcoffset()
     return int(offset.total_seconds()) if offset is not None else 0
 
 
