@@ -18,7 +18,7 @@ from engine.store import Store
 from engine.warehouse.sql import Bound, execute
 
 _BUCKETS = 65_536
-_CHUNK_ROWS = 20_000
+_CHUNK_ROWS = 50_000
 _UNSTORED = "('not_due', 'already_sent', 'existing')"
 """Reasons that are counted and not stored: they say that nothing happened."""
 
