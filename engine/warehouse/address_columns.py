@@ -24,7 +24,7 @@ def address_among(columns: Sequence[Column]) -> Column | None:
 def unread(column: Column) -> str:
     """SQL for the text of an address that SQL cannot read, else NULL."""
     bare = clean(quote(column.raw), column.family)
-    return f"CASE WHEN {needs_parsing(bare)} THEN {bare} END"
+    return f"CASE WHEN {needs_parsing(quote(column.raw) if column.family == 'text' else bare)} THEN {bare} END"
 
 
 def parse_addresses(db: duckdb.DuckDBPyConnection, texts: str, rows: str) -> int:

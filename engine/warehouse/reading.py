@@ -95,13 +95,14 @@ def needs_parsing(column: str) -> str:
 
 def _address(column: str, family: str, _zone: str) -> Reading:
     """What is plain is settled here; the rest was parsed row by row and joined as `address_parsed_`."""
-    bare = clean(column, family)
+    bare = _step_name(column)
     text = f"lower({bare})"
     # In texts this short no label can be too long, and the pattern without bounds takes half the time.
     short, long = (f"regexp_full_match({text}, {pattern})" for pattern in (_UNBOUNDED, literal(PLAIN_ADDRESS)))
     sizes = f"length({bare}) <= {LONGEST_ADDRESS} AND position('@' IN {bare}) <= 65"
     plain = f"NOT {needs_parsing(bare)} AND {sizes} AND CASE WHEN length({bare}) <= 64 THEN {short} ELSE {long} END"
-    return Reading(f"CASE WHEN {plain} THEN {text} ELSE address_parsed_ END", "not a single plain address")
+    value = f"CASE WHEN {plain} THEN {text} ELSE address_parsed_ END"
+    return Reading(value, "not a single plain address", {bare: clean(column, family)})
 
 
 def _zone_name(column: str, family: str, _zone: str) -> Reading:

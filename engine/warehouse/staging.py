@@ -11,7 +11,7 @@ import duckdb
 from engine.warehouse.address_columns import UNPARSED, address_among, parse_addresses, unread, with_parsed
 from engine.warehouse.shapes import Column, Shape
 from engine.warehouse.sources import Only, Source
-from engine.warehouse.sql import literal, quote
+from engine.warehouse.sql import csv_list, literal, quote
 from engine.warehouse.tables import Kind
 
 UNBREAKABLE = {
@@ -146,21 +146,23 @@ class Staging:
         return Only(shape.columns["customer_id"].raw, self.customer_ids)
 
     def _select(self, shape: Shape, columns: Sequence[Column], relation: str, further: Sequence[str] = ()) -> str:
-        values, flags, broken = [], list(further), []
+        """The typed rows, with `broken_`; values are worked out below it, so that asking for NULLs reads none twice."""
+        values, present = list(further), []
         for column in columns:
             reading = column.reading(shape.settings.timezone)
             values.append(f"{self._bounded(shape, column, reading.value)} AS {quote(column.name)}")
-            if column.kind is Kind.DAY:
-                flags.append(f"{reading.date_only} AS {quote(column.name + '_is_date')}")
+            if column.kind is Kind.DAY and reading.date_only != "FALSE":
+                values.append(f"{reading.date_only} AS {quote(column.name + '_is_date')}")
             if column.kind is Kind.ADDRESS:
-                flags.append(f"{_present(column)} AS {quote(column.name + '_given')}")
+                values.append(f"{_present(column)} AS {quote(column.name + '_given')}")
             if self._breakable(shape, column):
-                broken.append(self._broken(shape, column))
-        missing = [f"({self._bounded(shape, c, c.reading(shape.settings.timezone).value)}) IS NULL"
-                   for c in columns if c.name in shape.table.required]  # fmt: skip
-        any_broken = " OR ".join([*broken, *missing]) or "FALSE"
-        rows = self._stepped(shape, columns, relation)
-        return f"SELECT {', '.join([*values, *flags])}, {any_broken} AS broken_ FROM {rows}"
+                present.append(column)
+        flags = [f"{_present(column)} AS {quote(column.name + '_present_')}" for column in present]
+        broken = [f"({quote(column.name + '_present_')} AND {quote(column.name)} IS NULL)" for column in present]
+        missing = [f"{quote(column)} IS NULL" for column in shape.table.required]
+        kept = f"* EXCLUDE ({csv_list(column.name + '_present_' for column in present)})" if present else "*"
+        rows = f"SELECT {', '.join([*values, *flags])} FROM {self._stepped(shape, columns, relation)}"
+        return f"SELECT {kept}, {' OR '.join([*broken, *missing])} AS broken_ FROM ({rows})"
 
     def _stepped(self, shape: Shape, columns: Sequence[Column], relation: str) -> str:
         """The raw relation with the intermediate columns that readings need."""

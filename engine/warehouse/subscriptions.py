@@ -35,13 +35,14 @@ def with_derived(shape: Shape, table: str, as_of: datetime, bound: Bound) -> str
     now = bound(as_of)
     in_service = f"({_started(shape, now)}) AND NOT ({_ended(shape, now)})"
     at, on = _coming_period_end(shape, now)
+    kept, rows = "s.*", f"{table} AS s"
+    if shape.has("anchor_date", "interval"):
+        at, on = f"coalesce({at}, {instant_of('s.renewal_wall', 'z')})", f"coalesce({on}, CAST(s.renewal_wall AS DATE))"
+        kept, rows = "s.* EXCLUDE (renewal_wall)", _with_computed_renewal(table)
     return (
-        f"SELECT s.* EXCLUDE (renewal_wall), coalesce({in_service}, FALSE) AS in_service, "
+        f"SELECT {kept}, coalesce({in_service}, FALSE) AS in_service, "
         f"coalesce({_set_to_cancel(shape, now)}, FALSE) AS set_to_cancel, "
-        f"coalesce({at}, {instant_of('s.renewal_wall', 'z')}) AS renews_at, "
-        f"coalesce({on}, CAST(s.renewal_wall AS DATE)) AS renews_on "
-        f"FROM (SELECT s.*, {_computed_renewal(shape)} AS renewal_wall FROM {table} AS s "
-        f"JOIN zone_number AS n USING (zone_no)) AS s {local_span_of('s.renewal_wall', 's.zone_no', 'z')}"
+        f"{at} AS renews_at, {on} AS renews_on FROM {rows}"
     )
 
 
@@ -74,19 +75,20 @@ def _coming_period_end(shape: Shape, now: str) -> tuple[str, str]:
     return f"CASE WHEN {end} >= {now} THEN {end} END", f"CASE WHEN {end} >= {now} THEN {day} END"
 
 
-def _computed_renewal(shape: Shape) -> str:
-    """The first multiple of the interval after the anchor date that is not past, by the customer's clock.
+def _with_computed_renewal(table: str) -> str:
+    """`table` with `renewal_wall`: the first multiple of the interval after the anchor date that is not past.
 
     Every renewal is counted from the anchor itself, never from the one before, so 31 January gives 28 February and
     31 March, and 29 February comes back in leap years. The time of day is the local one, so a clock change between
     anchor and renewal does not move the date.
     """
-    if not shape.has("anchor_date", "interval"):
-        return "CAST(NULL AS TIMESTAMP)"
     wall, now, branches = "s.anchor_date_wall", "n.wall_now", []
     for word, part in _UNITS.items():
         guess = f"greatest(0, date_diff('{part}', CAST({wall} AS DATE), CAST({now} AS DATE)) - 1)"
         later = [f"{wall} + to_{part}s(CAST({guess} + {extra} AS INTEGER))" for extra in range(4)]
         coming = " ".join(f"WHEN {moment} >= {now} THEN {moment}" for moment in later)
         branches.append(f"WHEN lower(s.interval) = '{word}' THEN CASE {coming} END")
-    return f"CASE {' '.join(branches)} END"
+    return (
+        f"(SELECT s.*, CASE {' '.join(branches)} END AS renewal_wall FROM {table} AS s "
+        f"JOIN zone_number AS n USING (zone_no)) AS s {local_span_of('s.renewal_wall', 's.zone_no', 'z')}"
+    )

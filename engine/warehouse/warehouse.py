@@ -91,10 +91,9 @@ class Warehouse:
         self.staging.stage(shape, dict.fromkeys([*_BASICS, *columns]), "t_customers_read")
         settle_duplicates(self.staging, shape, "t_customers_read")
         self._number_zones(shape)
-        self.db.execute(f"CREATE OR REPLACE TABLE t_customers_numbered AS {self._customer_select(shape)}")
-        local = self._localised(shape, "t_customers_numbered", dates, prefix="c_")
+        local = self._localised(shape, f"({self._customer_select(shape)})", dates, prefix="c_")
         self.db.execute(f"CREATE OR REPLACE TABLE t_customers AS {local}")
-        self.db.execute("DROP TABLE t_customers_read; DROP TABLE t_customers_numbered")
+        self.db.execute("DROP TABLE t_customers_read")
 
     def stage_rows(self, table: str, columns: Iterable[str], dates: Sequence[str] = ()) -> None:
         """Make `t_<table>` with `cust` beside each row; rows of unknown customers are left out.
@@ -108,19 +107,16 @@ class Warehouse:
             wanted |= dict.fromkeys(subscriptions.needed_columns(shape))
         self.staging.stage(shape, wanted, f"{into}_read")
         settle_duplicates(self.staging, shape, f"{into}_read")
-        select = f"SELECT * FROM {into}_read"
+        bound, select = Bound(), f"SELECT * FROM {into}_read"
         if shape.has("customer_id"):
             known = f"{into}_read AS r JOIN t_customers AS c ON c.customer_id = r.customer_id"
             select = self._localised(shape, f"(SELECT c.cust, c.zone_no, r.* FROM {known})", dates)
-        self.db.execute(f"CREATE OR REPLACE TABLE {into}_local AS {select}")
-        if shape.has("customer_id"):
-            self.reports[table].unknown = self._count(f"{into}_read") - self._count(f"{into}_local")
-        bound = Bound()
-        final = f"SELECT * FROM {into}_local"
         if table == "subscriptions":
-            final = subscriptions.with_derived(shape, f"{into}_local", self.as_of, bound)
-        execute(self.db, f"CREATE OR REPLACE TABLE {into} AS {final}", bound)
-        self.db.execute(f"DROP TABLE {into}_read; DROP TABLE {into}_local")
+            select = subscriptions.with_derived(shape, f"({select})", self.as_of, bound)
+        execute(self.db, f"CREATE OR REPLACE TABLE {into} AS {select}", bound)
+        if shape.has("customer_id"):
+            self.reports[table].unknown = self._count(f"{into}_read") - self._count(into)
+        self.db.execute(f"DROP TABLE {into}_read")
 
     def join_person(self, subscription_columns: Iterable[str]) -> None:
         """Make `person`, the wide table all rules look at: customers with their facts and subscription in service.
@@ -238,16 +234,15 @@ class Warehouse:
         Those that may recur get `<column>_wall` too, the time on the customer's clock.
         """
         present = [row[0] for row in self.db.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()]
-        days = {prefix + name: column.kind is Kind.DAY for name, column in shape.columns.items()
-                if prefix + name in present and (column.kind is Kind.DAY or name in dates)}  # fmt: skip
-        flags = {f"{name}_is_date" for name in days}
+        days = [prefix + name for name, column in shape.columns.items()
+                if prefix + name in present and (column.kind is Kind.DAY or name in dates)]  # fmt: skip
+        flags = {f"{name}_is_date" for name in days} & set(present)
         recurring = {prefix + name for name in (*dates, "anchor_date")}
         select = [f"r.{quote(name)}" for name in present if name not in days and name not in flags]
         joins = []
-        for number, (name, is_day) in enumerate(days.items()):
-            columns, join = _local_day(
-                f"r.{quote(name)}", f"r.{quote(name + '_is_date')}" if is_day else "FALSE", number
-            )
+        for number, name in enumerate(days):
+            flag = f"{name}_is_date"
+            columns, join = _local_day(f"r.{quote(name)}", f"r.{quote(flag)}" if flag in flags else None, number)
             select += [f"{sql} AS {quote(name + suffix)}" for suffix, sql in columns.items()
                        if suffix != "_wall" or name in recurring]  # fmt: skip
             joins.append(join)
@@ -261,21 +256,19 @@ class Warehouse:
         return f"SELECT cust, {chosen} FROM t_subscriptions WHERE in_service GROUP BY cust"
 
 
-def _local_day(value: str, is_date: str, number: int) -> tuple[dict[str, str], str]:
-    """The UTC instant and the local date of one column, and the joins they need."""
+def _local_day(value: str, is_date: str | None, number: int) -> tuple[dict[str, str], str]:
+    """The UTC instant and the local date of one column, and the joins they need; no `is_date`: all are instants."""
     local, span = f"l{number}", f"z{number}"
-    wall = f"CASE WHEN {is_date} THEN {value} ELSE {value} + to_seconds({span}.offset_s) END"
+    at, wall = value, f"{value} + to_seconds({span}.offset_s)"
     joins = (
-        f"{local_span_of(value, 'r.zone_no', local)} AND {is_date} "
-        f"LEFT JOIN zone_span AS {span} ON NOT {is_date} AND {span}.zone_no = r.zone_no AND "
+        f"LEFT JOIN zone_span AS {span} ON {span}.zone_no = r.zone_no AND "
         f"{span}.year = year({value}) AND {span}.utc_from <= {value} AND {value} < {span}.utc_to"
     )
-    columns = {
-        "": f"CASE WHEN {is_date} THEN {instant_of(value, local)} ELSE {value} END",
-        "_on": f"CAST({wall} AS DATE)",
-        "_wall": wall,
-    }
-    return columns, joins
+    if is_date:
+        at = f"CASE WHEN {is_date} THEN {instant_of(value, local)} ELSE {value} END"
+        wall = f"CASE WHEN {is_date} THEN {value} ELSE {wall} END"
+        joins += f" AND NOT {is_date} {local_span_of(value, 'r.zone_no', local)} AND {is_date}"
+    return {"": at, "_on": f"CAST({wall} AS DATE)", "_wall": wall}, joins
 
 
 def _zero_when_none(alias: str, name: str, counts: bool) -> str:

@@ -47,8 +47,10 @@ def in_bulk(texts: list[str]) -> list[str | None]:
         "CREATE OR REPLACE TABLE t AS SELECT unnest(?) AS email, unnest(?) AS n", [texts, list(range(len(texts)))]
     )
     parse_addresses(DB, unread(EMAIL), "t AS r")
-    value = EMAIL.reading("UTC").value
-    rows = DB.execute(f"SELECT {value} FROM {with_parsed('t', [EMAIL])} AS r ORDER BY n").fetchall()
+    reading = EMAIL.reading("UTC")
+    steps = ", ".join(f"{sql} AS {name}" for name, sql in reading.steps.items())
+    stepped = f"(SELECT *, {steps} FROM {with_parsed('t', [EMAIL])} AS r)"
+    rows = DB.execute(f"SELECT {reading.value} FROM {stepped} ORDER BY n").fetchall()
     return [address for (address,) in rows]
 
 
