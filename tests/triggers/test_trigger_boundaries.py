@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from trigger_world import Answer, Engine, project, rule, rules
+from trigger_world import Answer, CsvFiles, Engine, project, rule, rules
 
 AS_OF = datetime(2026, 11, 22, 9)
 MICROSECOND = timedelta(microseconds=1)
+
+Row = dict[str, Any]
 
 
 def ago(days: float, more: timedelta = timedelta()) -> datetime:
     return AS_OF - timedelta(days=days) + more
 
 
-def seen(customer: str, *moments: datetime, name: str = "login") -> list[dict[str, Any]]:
+def seen(customer: str, *moments: datetime, name: str = "login") -> list[Row]:
     return [{"customer_id": customer, "name": name, "at": moment} for moment in moments]
 
 
-def bill(number: str, **more: Any) -> dict[str, Any]:
+def bill(number: str, **more: Any) -> Row:
     return {
         "invoice_id": number,
         "customer_id": number,
@@ -38,7 +41,7 @@ def bill(number: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def plan(number: str, **more: Any) -> dict[str, Any]:
+def plan(number: str, **more: Any) -> Row:
     return {
         "subscription_id": f"s-{number}",
         "customer_id": number,
@@ -116,13 +119,15 @@ BILLS = [
     bill("old-card"),
     bill("failed-again", last_failed_at=ago(1)),
     bill("fails-tomorrow", last_failed_at=AS_OF + timedelta(days=1)),
+    bill("tried-again"),
+    bill("tries-tomorrow"),
     bill("disputed"),
     bill("disputed-now"),
     bill("won"),
 ]
 
 
-def card(customer: str, added: datetime, default: bool = True) -> dict[str, Any]:
+def card(customer: str, added: datetime, default: bool = True) -> Row:
     return {
         "payment_method_id": customer,
         "customer_id": customer,
@@ -138,11 +143,23 @@ CARDS = [
     card("old-card", ago(9)),
     card("failed-again", ago(2)),
     card("fails-tomorrow", ago(2)),
+    card("tried-again", ago(2)),
+    card("tries-tomorrow", ago(2)),
     card("live", ago(1), default=False),
 ]
 DISPUTES = [
     {"customer_id": name, "at": moment, "status": status, "invoice_id": "x"}
     for name, moment, status in (("disputed", ago(1), "open"), ("disputed-now", AS_OF, "open"), ("won", ago(1), "won"))
+]
+
+TRIES = [
+    {"invoice_id": name, "at": moment, "decline_code": None, "advice_code": None}
+    for name, moment in (
+        ("tried-again", ago(3)),
+        ("tried-again", ago(1)),
+        ("tries-tomorrow", ago(3)),
+        ("tries-tomorrow", ago(-1)),
+    )
 ]
 
 PLANS = [
@@ -216,6 +233,8 @@ CASES = [
     ("unpaid", "old-card", True, "an older one does not"),
     ("unpaid", "failed-again", True, "the next failure releases it"),
     ("unpaid", "fails-tomorrow", False, "a failure dated tomorrow does not yet"),
+    ("unpaid", "tried-again", True, "nor need the invoice know: a try of its own row releases it too"),
+    ("unpaid", "tries-tomorrow", False, "but not one dated tomorrow"),
     ("unpaid", "disputed", False, "an open dispute holds"),
     ("unpaid", "disputed-now", True, "one that begins at the run's instant not yet"),
     ("unpaid", "won", True, "a dispute that was won does not"),
@@ -259,7 +278,7 @@ RULES = rules(
 )
 
 
-def tables() -> dict[str, list[dict[str, Any]]]:
+def tables() -> dict[str, list[Row]]:
     rows = [*EVENTS, *BILLS, *PLANS]
     names = dict.fromkeys([*(row["customer_id"] for row in rows), *SIGNED_UP])
     return {
@@ -271,6 +290,7 @@ def tables() -> dict[str, list[dict[str, Any]]]:
         "invoices": BILLS,
         "payment_methods": CARDS,
         "disputes": DISPUTES,
+        "payment_failures": TRIES,
     }
 
 
@@ -286,7 +306,67 @@ def test_at_the_boundary(answer: Answer, name: str, customer: str, found: bool) 
     assert (customer in answer[name]) is found
 
 
-def dates(zone: str, **columns: date | datetime) -> dict[str, list[dict[str, Any]]]:
+def failed(tmp_path: Path, invoices: list[Row], tries: list[Row]) -> list[tuple[str, datetime, object]]:
+    """(occurrence, anchor, sum) of a single customer's candidates."""
+    engine, world = CsvFiles(), {"customers": [{"customer_id": "ann"}], "invoices": invoices, "payment_failures": tries}
+    engine.load(world, tmp_path)
+    found = Answer(project(engine, world, rule("r", "payment_failed: {}"), tmp_path), AS_OF)["r"].get("ann", [])
+    return [(one.occurrence, one.anchor, one.facts["amount_minor"]) for one in found]
+
+
+def tried(invoice: str, *tries: tuple[float, str | None]) -> list[Row]:
+    return [{"invoice_id": invoice, "at": ago(days), "decline_code": code, "advice_code": None} for days, code in tries]
+
+
+def test_the_oldest_failure_names_the_case_and_all_open_ones_are_its_sum(tmp_path: Path) -> None:
+    first, second = bill("a", customer_id="ann", failed_at=ago(3)), bill("b", customer_id="ann", failed_at=ago(5))
+    assert failed(tmp_path, [first, second], tried("z", (1, None))) == [("b:soft", ago(5), 1000)]
+
+
+def test_each_currency_is_a_case_of_its_own(tmp_path: Path) -> None:
+    euro, yen = bill("a", customer_id="ann"), bill("b", customer_id="ann", currency="JPY", amount_minor=2900)
+    assert failed(tmp_path, [euro, yen], tried("z", (1, None))) == [("a:soft", ago(3), 500), ("b:soft", ago(3), 2900)]
+
+
+def test_a_change_of_group_starts_at_its_own_anchor_and_back_again_too(tmp_path: Path) -> None:
+    tries = tried("a", (9, None), (7, "expired_card"), (5, None), (4, "generic_decline"))
+    assert failed(tmp_path, [bill("a", customer_id="ann", failed_at=ago(9))], tries) == [("a:soft", ago(5), 500)]
+
+
+def test_two_reasons_of_one_instant_are_one_group(tmp_path: Path) -> None:
+    """Billing systems report one failure twice; which row comes first must not matter."""
+    tries = tried("a", (9, "generic_decline"), (5, "authentication_required"), (5, "generic_decline"))
+    one = [bill("a", customer_id="ann", failed_at=ago(9))]
+    assert failed(tmp_path, one, tries) == failed(tmp_path, one, tries[::-1]) == [("a:soft", ago(5), 500)]
+
+
+def left(tmp_path: Path, customers: list[Row], *plans: Row) -> set[str]:
+    """Subscriptions that `cancelled` finds."""
+    engine, world = CsvFiles(), {"customers": customers, "subscriptions": list(plans)}
+    engine.load(world, tmp_path)
+    found = Answer(project(engine, world, rule("r", "cancelled: {}"), tmp_path), AS_OF)["r"]
+    return {one.occurrence.rpartition(":")[0] for ones in found.values() for one in ones}
+
+
+def test_of_two_that_ended_at_the_same_instant_one_is_found(tmp_path: Path) -> None:
+    one, two = (plan("ann", subscription_id=name, ended_at=ago(9)) for name in ("s-1", "s-2"))
+    assert (
+        left(tmp_path, [{"customer_id": "ann"}], one, two)
+        == left(tmp_path, [{"customer_id": "ann"}], two, one)
+        == {"s-2"}
+    )
+
+
+def test_two_customers_with_one_address_leave_when_the_last_one_does(tmp_path: Path) -> None:
+    both = [{"customer_id": "ann", "email": "team@example.com"}, {"customer_id": "bob", "email": " Team@Example.com"}]
+    apart = [{"customer_id": "ann", "email": None}, {"customer_id": "bob", "email": None}]
+    earlier, later = plan("ann", ended_at=ago(9)), plan("bob", ended_at=ago(5))
+    assert left(tmp_path, both, earlier, later) == {"s-bob"}
+    assert left(tmp_path, both, earlier, plan("bob")) == set()
+    assert left(tmp_path, apart, earlier, later) == {"s-ann", "s-bob"}
+
+
+def dates(zone: str, **columns: date | datetime) -> dict[str, list[Row]]:
     """One customer in `zone` with one subscription."""
     return {
         "customers": [{"customer_id": "ann", "timezone": zone}],
@@ -296,19 +376,12 @@ def dates(zone: str, **columns: date | datetime) -> dict[str, list[dict[str, Any
     }
 
 
-def next_renewal(engine: Engine, tmp_path: Any, as_of: datetime, zone: str, **columns: Any) -> tuple[str, datetime]:
-    world = dates(zone, **columns)
+def next_renewal(tmp_path: Path, as_of: datetime, zone: str, **columns: Any) -> tuple[str, datetime]:
+    engine, world = CsvFiles(), dates(zone, **columns)
     engine.load(world, tmp_path)
     text = rule("r", "renewal_approaching: {}", steps="[{before: 1 day, send: m}]")
     ((one,),) = Answer(project(engine, world, text, tmp_path), as_of)["r"].values()
     return one.occurrence, one.anchor
-
-
-@pytest.fixture
-def csv(request: pytest.FixtureRequest) -> Engine:
-    from trigger_world import CsvFiles
-
-    return CsvFiles()
 
 
 @pytest.mark.parametrize(
@@ -323,45 +396,67 @@ def csv(request: pytest.FixtureRequest) -> Engine:
         (datetime(2027, 1, 1), date(2027, 1, 31)),
     ],
 )
-def test_the_31st_comes_back_after_short_months(csv: Engine, tmp_path: Any, as_of: datetime, expected: date) -> None:
-    assert next_renewal(csv, tmp_path, as_of, "UTC", anchor_date=date(2027, 1, 31))[0] == f"s:{expected}"
+def test_the_31st_comes_back_after_short_months(tmp_path: Path, as_of: datetime, expected: date) -> None:
+    assert next_renewal(tmp_path, as_of, "UTC", anchor_date=date(2027, 1, 31))[0] == f"s:{expected}"
 
 
 @pytest.mark.parametrize(
     ("as_of", "expected"), [(datetime(2026, 3, 1), date(2027, 2, 28)), (datetime(2027, 3, 1), date(2028, 2, 29))]
 )
-def test_29_february_comes_back_in_leap_years(csv: Engine, tmp_path: Any, as_of: datetime, expected: date) -> None:
-    found = next_renewal(csv, tmp_path, as_of, "UTC", anchor_date=date(2024, 2, 29), interval="year")
+def test_29_february_comes_back_in_leap_years(tmp_path: Path, as_of: datetime, expected: date) -> None:
+    found = next_renewal(tmp_path, as_of, "UTC", anchor_date=date(2024, 2, 29), interval="year")
     assert found[0] == f"s:{expected}"
 
 
-def test_a_renewal_counted_across_a_clock_change_stays_on_its_local_date(csv: Engine, tmp_path: Any) -> None:
+def test_a_renewal_counted_across_a_clock_change_stays_on_its_local_date(tmp_path: Path) -> None:
     """Anchored in Auckland's summer (UTC+13), due in its winter (UTC+12): still midnight of the 15th."""
-    found = next_renewal(csv, tmp_path, datetime(2026, 7, 1), "Pacific/Auckland", anchor_date=date(2026, 1, 15))
+    found = next_renewal(tmp_path, datetime(2026, 7, 1), "Pacific/Auckland", anchor_date=date(2026, 1, 15))
     assert found == ("s:2026-07-15", datetime(2026, 7, 14, 12))
 
 
-def test_a_period_end_without_a_time_is_midnight_where_the_customer_lives(csv: Engine, tmp_path: Any) -> None:
-    found = next_renewal(
-        csv, tmp_path, datetime(2026, 11, 22), "Pacific/Auckland", current_period_end=date(2026, 12, 1)
-    )
+def test_a_period_end_without_a_time_is_midnight_where_the_customer_lives(tmp_path: Path) -> None:
+    found = next_renewal(tmp_path, datetime(2026, 11, 22), "Pacific/Auckland", current_period_end=date(2026, 12, 1))
     assert found == ("s:2026-12-01", datetime(2026, 11, 30, 11))
 
 
-def test_a_date_without_midnight_begins_when_the_clock_has_jumped(csv: Engine, tmp_path: Any) -> None:
+def test_a_date_without_midnight_begins_when_the_clock_has_jumped(tmp_path: Path) -> None:
     """In Santiago the 6th of September 2026 begins at 01:00."""
-    found = next_renewal(csv, tmp_path, datetime(2026, 9, 1), "America/Santiago", current_period_end=date(2026, 9, 6))
+    found = next_renewal(tmp_path, datetime(2026, 9, 1), "America/Santiago", current_period_end=date(2026, 9, 6))
     assert found == ("s:2026-09-06", datetime(2026, 9, 6, 4))
 
 
-def test_an_instant_falls_on_the_date_the_customer_sees(csv: Engine, tmp_path: Any) -> None:
+@pytest.mark.parametrize(
+    ("as_of", "day"),
+    [(datetime(2026, 9, 6, 4), date(2026, 9, 6)), (datetime(2026, 9, 6, 4, 0, 0, 1), date(2026, 10, 6))],
+)
+def test_a_renewal_in_the_missing_hour_is_due_when_the_clock_jumps(tmp_path: Path, as_of: datetime, day: date) -> None:
+    assert next_renewal(tmp_path, as_of, "America/Santiago", anchor_date=date(2026, 8, 6))[0] == f"s:{day}"
+
+
+@pytest.mark.parametrize(
+    ("as_of", "day"),
+    [
+        (datetime(2026, 11, 1, 4, 30), date(2026, 11, 1)),
+        (datetime(2026, 11, 1, 4, 30, 0, 1), date(2026, 12, 1)),
+        (datetime(2026, 11, 1, 5, 15), date(2026, 12, 1)),
+    ],
+)
+def test_a_renewal_in_the_hour_that_comes_twice_is_due_the_first_time(
+    tmp_path: Path, as_of: datetime, day: date
+) -> None:
+    """00:30 in Havana on the 1st of November 2026 is 04:30 and 05:30 UTC; at 05:15 it is past, whatever the clock says."""
+    found = next_renewal(tmp_path, as_of, "America/Havana", anchor_date=datetime(2026, 10, 1, 4, 30))
+    assert found[0] == f"s:{day}"
+
+
+def test_an_instant_falls_on_the_date_the_customer_sees(tmp_path: Path) -> None:
     found = next_renewal(
-        csv, tmp_path, datetime(2026, 11, 22), "Pacific/Auckland", current_period_end=datetime(2026, 11, 30, 20)
+        tmp_path, datetime(2026, 11, 22), "Pacific/Auckland", current_period_end=datetime(2026, 11, 30, 20)
     )
     assert found == ("s:2026-12-01", datetime(2026, 11, 30, 20))
 
 
-def test_a_coming_period_end_wins_over_the_computed_one(csv: Engine, tmp_path: Any) -> None:
+def test_a_coming_period_end_wins_over_the_computed_one(tmp_path: Path) -> None:
     dated = {"anchor_date": date(2026, 1, 25), "current_period_end": date(2026, 12, 20)}
-    assert next_renewal(csv, tmp_path, datetime(2026, 11, 22), "UTC", **dated)[0] == "s:2026-12-20"
-    assert next_renewal(csv, tmp_path, datetime(2026, 12, 21), "UTC", **dated)[0] == "s:2026-12-25"
+    assert next_renewal(tmp_path, datetime(2026, 11, 22), "UTC", **dated)[0] == "s:2026-12-20"
+    assert next_renewal(tmp_path, datetime(2026, 12, 21), "UTC", **dated)[0] == "s:2026-12-25"

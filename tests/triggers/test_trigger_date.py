@@ -57,6 +57,8 @@ def test_rows_without_an_id_of_their_own_are_one_candidate_a_day(tmp_path: Path)
     [
         (datetime(2026, 11, 22), date(2027, 2, 28)),
         (datetime(2027, 11, 22), date(2028, 2, 29)),
+        (datetime(2026, 8, 29), date(2026, 2, 28)),  # 182 days ago; the next is 183 ahead
+        (datetime(2026, 8, 30), date(2027, 2, 28)),  # 183 days ago; the next is 182 ahead
         (datetime(2027, 8, 29), date(2027, 2, 28)),  # 182 days ago; the next is 184 ahead
         (datetime(2027, 8, 30), date(2027, 2, 28)),  # 183 either way: the earlier
         (datetime(2027, 8, 31), date(2028, 2, 29)),
