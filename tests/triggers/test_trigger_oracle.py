@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oracle import Answer as Expected
-from oracle import Oracle
+from trigger_oracle import Answer as Expected
+from trigger_oracle import Oracle
 from random_world import MOMENTS, RandomWorld
 from trigger_world import Answer, Engine, project, rule, rules
 
