@@ -70,7 +70,9 @@ def insert(folder: Path) -> dict[str, object]:
             for row in state.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")
         ]
         names = {table: [c[1] for c in state.execute(f"PRAGMA table_info({table})")] for table in STATE_TABLES}
-        rows = {table: state.execute(f"SELECT {', '.join(names[table])} FROM {table}").fetchall() for table in STATE_TABLES}
+        rows = {
+            table: state.execute(f"SELECT {', '.join(names[table])} FROM {table}").fetchall() for table in STATE_TABLES
+        }
         begun = cpu_s()
         target = sqlite3.connect(Path(scratch) / "copy.db", isolation_level=None)
         target.execute("PRAGMA journal_mode = WAL")

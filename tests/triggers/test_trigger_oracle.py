@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from random_world import MOMENTS, RandomWorld
 from trigger_oracle import Answer as Expected
 from trigger_oracle import Oracle
-from random_world import MOMENTS, RandomWorld
 from trigger_world import Answer, Engine, project, rule, rules
 
 WORLDS = int(os.environ.get("HOLDFAST_WORLDS", str(len(MOMENTS))))
