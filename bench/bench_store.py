@@ -110,7 +110,7 @@ def bare(store: Store, kind: str) -> Callable[[int, Rows], None]:
 def through_store(store: Store, kind: str) -> Callable[[int, Rows], None]:
     def write(number: int, rows: Rows) -> None:
         parts = {name: rows if name == kind else () for name in KINDS}
-        store.ledger.write_chunk(1, number, **parts)
+        store.ledger.write_chunk(1, f"{number:06}", **parts)
 
     return write
 

@@ -64,5 +64,5 @@ def filled_store(folder: Path, count: int) -> Store:
     store = Store.open(f"sqlite:///{folder}/state.db")
     store.snapshots.save(SHA, {})
     run = store.runs.begin("daily", date(2026, 11, 23), NOW, NOW + timedelta(days=1), SHA, NOW)
-    store.ledger.write_chunk(run.id, 1, [], [], [], message_rows(count))
+    store.ledger.write_chunk(run.id, "1", [], [], [], message_rows(count))
     return store

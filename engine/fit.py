@@ -18,6 +18,7 @@ from engine.project.trigger_spec import ColumnType
 from engine.project.types import EventNames
 from engine.store import Store
 from engine.triggers.base import EventName
+from engine.warehouse.contradictions import Contradiction, contradictions
 from engine.warehouse.guards import Doubt, doubts
 from engine.warehouse.staging import Issue, TableReport
 from engine.warehouse.warehouse import Warehouse
@@ -82,7 +83,16 @@ class TableFinding:
     columns: dict[str, ColumnType]
 
 
-def look_at_tables(project: Project, as_of: datetime, store: Store | None) -> tuple[list[TableFinding], list[Doubt]]:
+@dataclass(frozen=True)
+class Look:
+    """What reading every table whole showed."""
+
+    findings: list[TableFinding]
+    doubts: list[Doubt]
+    contradictions: list[Contradiction]
+
+
+def look_at_tables(project: Project, as_of: datetime, store: Store | None) -> Look:
     """Read every mapped table whole, as a run at `as_of` would, and what the guards think of them."""
     warehouse = Warehouse(project.settings, project.root, as_of)
     try:
@@ -91,12 +101,13 @@ def look_at_tables(project: Project, as_of: datetime, store: Store | None) -> tu
         for table, shape in shapes.items():
             if table not in {"customers", "events"}:
                 warehouse.stage_rows(table, shape.columns)
-        reports = {table: report for table in shapes if (report := warehouse.report(table))}
+        found = {table: warehouse.report(table, thorough=True) for table in shapes}
+        reports = {table: report for table, report in found.items() if report}
         rows_before = store.runs.table_rows_of_last_run() if store else {}
         findings = [
             TableFinding(table, _source(project, table), reports[table], warehouse.columns(table)) for table in reports
         ]
-        return findings, doubts(reports, rows_before, project.settings, as_of)
+        return Look(findings, doubts(reports, rows_before, project.settings, as_of), contradictions(warehouse))
     finally:
         warehouse.close()
         warehouse.db.close()

@@ -1,7 +1,8 @@
 """What a run keeps of its plan: changes of decisions, settled steps, exposures and messages, chunk by chunk.
 
-The chunks follow the hash of the customer id, so that an interrupted run goes on where it stopped whatever order
-rows come in, and all rows of a customer are written in one transaction.
+The chunks follow the order of customer ids, so that an interrupted run goes on where it stopped whatever order rows
+come in, and all rows of a customer are written in one transaction. Within a chunk rows go by rule and customer, the
+order of the keys: a database then fills its pages one after the other instead of touching all of them each time.
 """
 
 from __future__ import annotations
@@ -15,15 +16,13 @@ from engine.messages import Templates
 from engine.pipeline import Plan
 from engine.project.rules import Rule
 from engine.store import Store
-from engine.warehouse.sql import Bound, execute
+from engine.warehouse.sql import execute
 
-_BUCKETS = 65_536
 _CHUNK_ROWS = 50_000
 _UNSTORED = "('not_due', 'already_sent', 'existing')"
 """Reasons that are counted and not stored: they say that nothing happened."""
 
 _INSTANT = "strftime({}, '%Y-%m-%d %H:%M:%S.%f')"
-_BUCKET = "CAST('0x' || substr(md5(p.customer_id), 1, 4) AS INTEGER)"
 
 
 @dataclass
@@ -40,58 +39,66 @@ class Written:
 
 
 def record(
-    plan: Plan, store: Store, run_id: int, cursor: int, templates: Templates, on_chunk: Callable[[int, int], None]
+    plan: Plan, store: Store, run_id: int, cursor: str, templates: Templates, on_chunk: Callable[[int, int], None]
 ) -> Written:
-    """Write what is new in `plan`, from `cursor` on. `on_chunk(done, of)` follows the chunks."""
-    _prepare(plan, templates)
+    """Write what is new in `plan`, after the customer `cursor`. `on_chunk(done, of)` follows the chunks."""
+    chunks = _prepare(plan, templates, cursor)
     written = Written()
-    total = sum(_count(plan, table) for table in ("out_decision", "out_settling", "out_exposure", "out_message"))
-    chunks = max(1, -(-total // _CHUNK_ROWS))
-    for number in range(1, chunks + 1):
-        upper = _BUCKETS * number // chunks
-        if upper <= cursor:
-            continue
+    for done, (chunk, last_customer) in enumerate(chunks, start=1):
         result = store.ledger.write_chunk(
-            run_id,
-            upper,
-            *(_rows(plan, f"out_{name}", cursor, upper) for name in ("decision", "settling", "exposure", "message")),
-        )
+            run_id, last_customer,
+            *(_rows(plan, f"out_{name}", chunk) for name in ("decision", "settling", "exposure", "message")),
+            closing=_rows(plan, "out_closing", chunk),
+        )  # fmt: skip
         written.decisions += result.decisions
         written.settled += result.settlings
         written.exposures += result.exposures
         written.messages += result.messages
         written.conflicts.update(result.conflicts)
-        cursor = upper
-        on_chunk(number, chunks)
-    written.vanished = store.ledger.vanish(run_id, _rows(plan, "out_vanished", 0, _BUCKETS))
+        on_chunk(done, len(chunks))
+    written.vanished = store.ledger.vanish(run_id, _rows(plan, "out_vanished", 0))
     return written
 
 
 def vanished_candidates(plan: Plan) -> list[tuple[str, str, str]]:
     """(rule, customer, occurrence) with a standing decision that the rules no longer find."""
-    _number_buckets(plan)
     rows = plan.db.execute(f"SELECT DISTINCT rule, customer_id, occurrence FROM ({_vanished(plan)})").fetchall()
     return [(str(rule), str(customer), str(occurrence)) for rule, customer, occurrence in rows]
 
 
-def _prepare(plan: Plan, templates: Templates) -> None:
-    """The rows to write, as tables with the bucket of their customer."""
-    _number_buckets(plan)
+def _prepare(plan: Plan, templates: Templates, cursor: str) -> list[tuple[int, str]]:
+    """The rows to write of customers after `cursor`, as tables with their chunk; each chunk and its last customer."""
+    chunks = _cut_chunks(plan, cursor)
     _name_rules(plan)
+    _pack_values(plan, templates)
     tables = {
-        "out_decision": _DECISIONS, "out_settling": _SETTLINGS, "out_exposure": _EXPOSURES, "out_vanished": _vanished(plan),
+        "out_decision": _DECISIONS, "out_closing": _CLOSING, "out_settling": _SETTLINGS, "out_exposure": _EXPOSURES,
+        "out_message": _MESSAGES, "out_vanished": _vanished(plan),
     }  # fmt: skip
     for table, select in tables.items():
         plan.db.execute(f"CREATE OR REPLACE TABLE {table} AS {select}")
-    _pack_values(plan, templates)
-    plan.db.execute(f"CREATE OR REPLACE TABLE out_message AS {_MESSAGES}")
+    return chunks
 
 
-def _number_buckets(plan: Plan) -> None:
+def _cut_chunks(plan: Plan, cursor: str) -> list[tuple[int, str]]:
+    """Number the chunks of the customers after `cursor`, as `chunk_of` by `cust`; each with its last customer.
+
+    Chunks hold about `_CHUNK_ROWS` rows: four for a message, one for any other decision.
+    """
     plan.db.execute(
-        f"CREATE OR REPLACE TABLE bucket AS SELECT p.cust, p.customer_id, {_BUCKET} AS bucket FROM person AS p "
-        "SEMI JOIN decision AS d ON d.cust = p.cust"
+        f"""
+        CREATE OR REPLACE TABLE chunk_of AS
+        WITH written AS (
+            SELECT cust, sum(CASE outcome WHEN 'send' THEN 4 ELSE 1 END) AS n
+            FROM decision WHERE reason NOT IN {_UNSTORED} GROUP BY cust
+            UNION ALL SELECT cust, 0 FROM settling
+        ), customers AS (SELECT cust, sum(n) AS n FROM written GROUP BY cust)
+        SELECT cust, p.customer_id,
+            CAST(sum(n) OVER (ORDER BY p.customer_id) // {_CHUNK_ROWS} AS INTEGER) AS chunk
+        FROM customers JOIN person AS p USING (cust) WHERE p.customer_id > $cursor""",
+        {"cursor": cursor},
     )
+    return plan.db.execute("SELECT chunk, max(customer_id) FROM chunk_of GROUP BY chunk ORDER BY chunk").fetchall()
 
 
 def _name_rules(plan: Plan) -> None:
@@ -115,33 +122,39 @@ def _rule_row(number: int, rule: Rule) -> tuple[object, ...]:
 
 
 _DECISIONS = f"""
-    SELECT b.bucket, r.rule, b.customer_id, d.occurrence, coalesce(d.step_id, '') AS step,
+    SELECT b.chunk, r.rule, b.customer_id, d.occurrence, coalesce(d.step_id, '') AS step,
         {_INSTANT.format("d.anchor")} AS anchor, CAST(d.outcome AS VARCHAR) AS outcome, CAST(d.reason AS VARCHAR) AS reason,
         d.detail, d.waited_s
-    FROM decision AS d JOIN bucket AS b USING (cust) JOIN rule_row AS r USING (rule_no)
+    FROM decision AS d JOIN chunk_of AS b USING (cust) JOIN rule_row AS r USING (rule_no)
     LEFT JOIN last_decision AS l ON l.rule_no = d.rule_no AND l.cust = d.cust AND l.occurrence = d.occurrence
         AND l.step_id = coalesce(d.step_id, '')
     WHERE d.reason NOT IN {_UNSTORED} AND (l.cust IS NULL OR l.outcome <> CAST(d.outcome AS VARCHAR)
         OR l.reason <> CAST(d.reason AS VARCHAR))"""
 
+_CLOSING = """
+    SELECT DISTINCT o.chunk, o.rule, o.customer_id, o.occurrence, o.step FROM out_decision AS o JOIN standing AS s
+        ON s.rule = o.rule AND s.customer_id = o.customer_id AND coalesce(s.occurrence, '') = o.occurrence
+        AND coalesce(s.step_id, '') = o.step"""
+"""Steps for which another decision stands."""
+
 _SETTLINGS = f"""
-    SELECT b.bucket, r.memory, b.customer_id, s.occurrence, s.step_id AS step, CAST(s.local_date AS VARCHAR) AS local_date,
+    SELECT b.chunk, r.memory AS rule, b.customer_id, s.occurrence, s.step_id AS step, CAST(s.local_date AS VARCHAR) AS local_date,
         s.how, {_INSTANT.format("s.anchor")} AS anchor
-    FROM settling AS s JOIN bucket AS b USING (cust) JOIN rule_row AS r USING (rule_no)"""
+    FROM settling AS s JOIN chunk_of AS b USING (cust) JOIN rule_row AS r USING (rule_no)"""
 
 _EXPOSURES = f"""
-    SELECT b.bucket, r.rule, b.customer_id, d.occurrence, d.step_id AS step, k.key AS address_key, r.topic, r.class,
+    SELECT b.chunk, r.rule, b.customer_id, d.occurrence, d.step_id AS step, k.key AS address_key, r.topic, r.class,
         d.arm, CAST(d.local_date AS VARCHAR) AS local_date, {_INSTANT.format("d.not_before")} AS exposed_at
-    FROM decision AS d JOIN bucket AS b USING (cust) JOIN rule_row AS r USING (rule_no) JOIN person AS p USING (cust)
+    FROM decision AS d JOIN chunk_of AS b USING (cust) JOIN rule_row AS r USING (rule_no) JOIN person AS p USING (cust)
     LEFT JOIN address_key AS k USING (addr) WHERE d.outcome IN ('send', 'hold_out')"""
 
 _MESSAGES = f"""
-    SELECT b.bucket,
+    SELECT b.chunk,
         sha256(concat_ws(chr(31), r.origin, r.resend, b.customer_id, d.occurrence, d.step_id, coalesce(p.address, ''))) AS key,
         r.rule, b.customer_id, d.occurrence, d.step_id AS step, coalesce(p.address, '') AS recipient, k.key AS address_key,
         d.channel, d.template, r.class, r.topic, d.arm, z.zone, {_INSTANT.format("d.not_before")} AS not_before,
         {_INSTANT.format("d.expires_at")} AS expires_at, coalesce(v.own, v.other, '{{}}') AS values_json
-    FROM decision AS d JOIN bucket AS b USING (cust) JOIN rule_row AS r USING (rule_no) JOIN person AS p USING (cust)
+    FROM decision AS d JOIN chunk_of AS b USING (cust) JOIN rule_row AS r USING (rule_no) JOIN person AS p USING (cust)
     LEFT JOIN address_key AS k USING (addr) LEFT JOIN zone_name AS z USING (zone_no)
     LEFT JOIN message_values AS v ON v.rule_no = d.rule_no AND v.cust = d.cust AND v.occurrence = d.occurrence
     WHERE d.outcome = 'send'"""
@@ -191,20 +204,16 @@ def _vanished(plan: Plan) -> str:
     ).fetchall()
     held_numbers = ", ".join(str(row[0]) for row in held) or "-1"
     return (
-        "SELECT 0 AS bucket, s.rule, s.customer_id, coalesce(s.occurrence, '') AS occurrence, coalesce(s.step_id, '') AS step "
+        "SELECT 0 AS chunk, s.rule, s.customer_id, coalesce(s.occurrence, '') AS occurrence, coalesce(s.step_id, '') AS step "
         f"FROM standing AS s JOIN rule_name AS r USING (rule) LEFT JOIN person AS p USING (customer_id) "
         "ANTI JOIN decision AS d ON d.rule_no = r.rule_no AND d.cust = p.cust AND d.occurrence = coalesce(s.occurrence, '') "
         f"WHERE r.rule_no NOT IN ({held_numbers})"
     )
 
 
-def _count(plan: Plan, table: str) -> int:
-    return int(plan.db.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
-
-
-def _rows(plan: Plan, table: str, lower: int, upper: int) -> Iterator[tuple[object, ...]]:
-    bound = Bound()
-    statement = f"SELECT * EXCLUDE (bucket) FROM {table} WHERE bucket >= {bound(lower)} AND bucket < {bound(upper)}"
-    reader = plan.db.cursor().execute(statement, bound.used_in(statement))
+def _rows(plan: Plan, table: str, chunk: int) -> Iterator[tuple[object, ...]]:
+    reader = plan.db.cursor().execute(
+        f"SELECT * EXCLUDE (chunk) FROM {table} WHERE chunk = {chunk} ORDER BY rule, customer_id"
+    )
     while batch := reader.fetchmany(10_000):
         yield from batch

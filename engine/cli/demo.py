@@ -84,8 +84,8 @@ def _tables(screen: Screen, project: Project, today: date) -> None:
     with screen.meter() as meter:
         meter.stage("reading the tables")
         instant = project.instant(today)
-        findings, doubts = look_at_tables(project, instant, None)
-    show_tables(screen, findings, doubts, instant)
+        look = look_at_tables(project, instant, None)
+    show_tables(screen, look, instant)
 
 
 def _mornings(screen: Screen, project: Project, store: Store, first: date, number: int) -> list[Day]:

@@ -14,9 +14,8 @@ from engine.cli.root import small_app
 from engine.cli.screen import Cell, Screen
 from engine.cli.wording import ago, number_of
 from engine.clock import utc_now
-from engine.fit import TableFinding, broken_values, look_at_tables
+from engine.fit import Look, TableFinding, broken_values, look_at_tables
 from engine.project.trigger_spec import ColumnType
-from engine.warehouse.guards import Doubt
 
 app = small_app(help="Look at the company's tables as a run would.", no_args_is_help=True)
 
@@ -26,21 +25,22 @@ app = small_app(help="Look at the company's tables as a run would.", no_args_is_
 def check_tables(screen: Screen, as_of: AsOf = None) -> None:
     """The tables found, their newest facts, what was set aside as broken, and the columns rules may use.
 
-    JSON: `as_of`, `tables` (table, source, rows, newest, future, quarantined: column, reason, count; columns: name to
-    type), `doubts` (table, reason, text).
+    JSON: `as_of`, `tables` (table, source, rows, newest, future, repeated, unknown, quarantined: column, reason, count;
+    columns: name to type), `doubts` (table, reason, text), `contradictions` (table, text, count).
     """
     project = open_project(screen)
     moment = read_moment(as_of)
     instant = project.instant(moment) if moment else utc_now()
     with screen.meter() as meter, find_state(project) as store:
         meter.stage("reading the tables")
-        findings, doubts = look_at_tables(project, instant, store)
+        look = look_at_tables(project, instant, store)
     screen.emit({
-        "as_of": instant, "tables": [_document(finding) for finding in findings],
-        "doubts": [vars(doubt) for doubt in doubts],
+        "as_of": instant, "tables": [_document(finding) for finding in look.findings],
+        "doubts": [vars(doubt) for doubt in look.doubts],
+        "contradictions": [vars(contradiction) for contradiction in look.contradictions],
     })  # fmt: skip
-    show_tables(screen, findings, doubts, instant)
-    _show_columns(screen, findings)
+    show_tables(screen, look, instant)
+    _show_columns(screen, look.findings)
 
 
 def _document(finding: TableFinding) -> dict[str, object]:
@@ -48,30 +48,38 @@ def _document(finding: TableFinding) -> dict[str, object]:
     issues = [{"column": column, "reason": reason, "count": n} for column, reason, n in report.issues or ()]
     return {
         "table": finding.table, "source": finding.source, "rows": report.rows, "newest": report.newest,
-        "future": report.future, "quarantined": issues, "columns": finding.columns,
+        "future": report.future, "repeated": report.repeated, "unknown": report.unknown, "quarantined": issues,
+        "columns": finding.columns,
     }  # fmt: skip
 
 
-def show_tables(screen: Screen, findings: list[TableFinding], doubts: list[Doubt], instant: datetime) -> None:
+def show_tables(screen: Screen, look: Look, instant: datetime) -> None:
     """The tables, and below them what is wrong in them."""
     rows: list[list[Cell]] = [
         [
             (finding.table, "bold"), finding.report.rows,
             ago(finding.report.newest, instant) if finding.report.newest else "", finding.report.quarantined or None,
-            finding.report.future or None, (finding.source, "dim"),
+            finding.report.repeated or None, finding.report.unknown or None, finding.report.future or None,
+            (finding.source, "dim"),
         ]
-        for finding in findings
+        for finding in look.findings
     ]  # fmt: skip
-    screen.table(["table", "rows", "newest fact", "set aside", "in the future", "from"], rows)
+    headings = ["table", "rows", "newest fact", "set aside", "repeated", "of strangers", "in the future", "from"]
+    screen.table(headings, rows)
     issues = [
         (finding.table, column, count, reason)
-        for finding in findings
+        for finding in look.findings
         for column, reason, count in finding.report.issues or ()
     ]
     if issues:
         screen.title("Set aside as broken (the rest of each row is used; `holdfast data issues` lists them)")
         screen.table(["table", "column", "values", "why"], issues, indent=2)
-    for doubt in doubts:
+    if look.contradictions:
+        screen.title("Contradict one another (used as they are: dates are believed before status words)")
+        screen.table(
+            ["table", "rows", "which"], [[one.table, one.count, one.text] for one in look.contradictions], indent=2
+        )
+    for doubt in look.doubts:
         screen.say()
         screen.say(("! ", "yellow"), doubt.text, ("; a run would hold every rule that reads it", "yellow"))
 

@@ -53,23 +53,25 @@ class Ledger(History):
     def write_chunk(
         self,
         run_id: int,
-        cursor: int,
+        cursor: str,
         decisions: Iterable[bulk.Row],
         settlings: Iterable[bulk.Row],
         exposures: Iterable[bulk.Row],
         messages: Iterable[bulk.Row],
+        closing: Iterable[bulk.Row] | None = None,
     ) -> ChunkResult:
         """Store a part of a run in one transaction: all of it and the new cursor, or nothing.
 
         Tuples in the order of DECISIONS, SETTLINGS, EXPOSURES and MESSAGES `.columns`. A decision closes the one that
-        stood for the same step. A settled step, exposure or message whose key exists changes nothing and is counted.
+        stood for the same step; `closing` names the steps (rule, customer_id, occurrence, step) for which one may
+        stand, None: look for every decision's. A settled step, exposure or message whose key exists changes nothing and is counted.
         ValueError when the cursor does not go forward: the chunk was written before.
         """
         decisions, messages = list(decisions), list(messages)
         with self._database.write() as connection:
             current = _advance(connection, run_id, cursor)
             origin = {"run_id": run_id}
-            _close(connection, run_id, [row[:4] for row in decisions])
+            _close(connection, run_id, [row[:4] for row in decisions] if closing is None else list(closing))
             decided = bulk.insert(connection, DECISIONS, decisions, origin | {"decided_at": current.as_of})
             settled = bulk.insert(connection, SETTLINGS, settlings, origin | {"settled_at": current.as_of})
             exposed = bulk.insert(connection, EXPOSURES, exposures, origin | {"counts": True})
@@ -134,11 +136,13 @@ _BEGUN = (
 _WITHDRAWABLE = f"t.run_id = :run AND t.state = 'planned' AND NOT {_exists('message', 't', _BEGUN)}"
 
 
-def _advance(connection: Connection, run_id: int, cursor: int) -> Row[datetime, str]:
+def _advance(connection: Connection, run_id: int, cursor: str) -> Row[datetime, str]:
     """Move the run's cursor forward; its instant and snapshot."""
-    moved = update(run).where(run.c.id == run_id, run.c.cursor < cursor, run.c.state == "planning")
-    if connection.execute(moved.values(cursor=cursor)).rowcount != 1:
-        raise ValueError(f"run {run_id} is finished or already past chunk {cursor}")
+    # Compared here: a server may order text by the rules of a language.
+    before = connection.execute(select(run.c.cursor).where(run.c.id == run_id, run.c.state == "planning")).scalar()
+    if before is None or before >= cursor:
+        raise ValueError(f'run {run_id} is finished or already past "{cursor}"')
+    connection.execute(update(run).where(run.c.id == run_id).values(cursor=cursor))
     return connection.execute(select(run.c.as_of, run.c.snapshot_sha).where(run.c.id == run_id)).one()
 
 

@@ -33,8 +33,8 @@ class RunRow:
     horizon: datetime
     state: Literal["planning", "finished"]
     snapshot_sha: str
-    #: Where writing has got to, in the caller's own counting; 0 before the first chunk.
-    cursor: int
+    #: Rows of all customers up to this id are written (compared by code point); "" before the first chunk.
+    cursor: str
     started_at: datetime
     finished_at: datetime | None
     #: Table to its newest fact.
@@ -77,7 +77,7 @@ class Runs:
                 "horizon": horizon,
                 "state": "planning",
                 "snapshot_sha": snapshot_sha,
-                "cursor": 0,
+                "cursor": "",
                 "started_at": now,
             }
             return _row(connection.execute(insert(run).values(values).returning(run)).one())

@@ -79,7 +79,7 @@ run = Table(
     Column("horizon", UtcDateTime, nullable=False),
     Column("state", Text, nullable=False),  # planning, finished
     Column("snapshot_sha", Text, ForeignKey("snapshot.sha"), nullable=False),
-    Column("cursor", Integer, nullable=False),  # chunks written so far, in the caller's own counting
+    Column("cursor", Text, nullable=False),  # the last customer whose rows are all written
     Column("started_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
     Column("newest", Text, nullable=False, server_default="{}"),  # JSON: table -> newest fact

@@ -12,7 +12,7 @@ from engine.warehouse.shapes import Shape
 from engine.warehouse.sql import Bound, quote
 from engine.warehouse.zones import instant_of, local_span_of
 
-OVER = ("canceled", "cancelled", "ended", "expired", "incomplete", "incomplete_expired")
+ENDED_STATUS = ("canceled", "cancelled", "ended", "expired", "incomplete", "incomplete_expired")
 """Status words of a subscription that gives no service: Stripe's, and the usual spellings beside them."""
 
 _UNITS = {"day": "day", "week": "week", "month": "month", "year": "year"}
@@ -57,8 +57,7 @@ def _started(shape: Shape, now: str) -> str:
 
 def _ended(shape: Shape, now: str) -> str:
     ended, status = _column(shape, "ended_at", "TIMESTAMP"), _column(shape, "status", "VARCHAR")
-    words = ", ".join(f"'{word}'" for word in OVER)
-    return f"CASE WHEN {ended} IS NOT NULL THEN {ended} < {now} ELSE coalesce(lower({status}) IN ({words}), FALSE) END"
+    return f"CASE WHEN {ended} IS NOT NULL THEN {ended} < {now} ELSE coalesce(lower({status}) IN {ENDED_STATUS}, FALSE) END"
 
 
 def _set_to_cancel(shape: Shape, now: str) -> str:

@@ -51,7 +51,7 @@ def plan(store: Store, customers: Iterable[str], **change: object) -> None:
         settlings.append((rule, customer, "o", row["step"], date(2026, 11, 23), "sent", NOW))
         exposures.append((rule, customer, "o", row["step"], f"key-{customer}", row["topic"], row["class"], "treated",
                           date(2026, 11, 23), NOW))  # fmt: skip
-    store.ledger.write_chunk(run.id, run.cursor + 1, [], settlings, exposures, rows)
+    store.ledger.write_chunk(run.id, run.cursor + "+", [], settlings, exposures, rows)
 
 
 @dataclass

@@ -44,13 +44,18 @@ def message(customer: str, rule: str = "quiet", **other: Any) -> tuple[Any, ...]
             other.get("not_before", NOW), other.get("expires_at"), '{"customer": {"name": "Zoë"}}')  # fmt: skip
 
 
+def next_cursor(store: Store, run: RunRow) -> str:
+    """Chunks counted in digits of a fixed width, so that text order is their order."""
+    return f"{int(store.runs.get(run.id).cursor or 0) + 1:06}"
+
+
 def plan(
-    store: Store, run: RunRow, *customers: str, rule: str = "quiet", cursor: int | None = None, **other: Any
+    store: Store, run: RunRow, *customers: str, rule: str = "quiet", cursor: str | None = None, **other: Any
 ) -> ChunkResult:
     """One chunk in which each of these customers is sent a message."""
     return store.ledger.write_chunk(
         run.id,
-        cursor or store.runs.get(run.id).cursor + 1,
+        cursor or next_cursor(store, run),
         [decision(customer, rule) for customer in customers],
         [settling(customer, rule) for customer in customers],
         [exposure(customer, rule) for customer in customers],

@@ -43,7 +43,7 @@ def test_a_chunk_stores_all_its_rows_and_the_cursor(store: Store) -> None:
         2,
         {},
     )
-    assert store.runs.get(run.id).cursor == 1
+    assert store.runs.get(run.id).cursor == "000001"
     assert store.outbox.counts() == {"planned": 2}
 
 
@@ -52,7 +52,7 @@ def test_rows_may_hold_text_or_objects(store: Store) -> None:
     plan(store, run, "ann")
     text = "2026-03-01 09:00:00.123456"
     store.ledger.write_chunk(
-        run.id, 2,
+        run.id, "2",
         [("quiet", "bob", OCCURRENCE, "one", text, "send", "due", None, 0)],
         [("quiet", "bob", OCCURRENCE, "one", "2026-03-01", "sent", text)],
         [("quiet", "bob", OCCURRENCE, "one", "key-bob", "win-back", "marketing", "treated", "2026-03-01", text)],
@@ -67,9 +67,9 @@ def test_rows_may_hold_text_or_objects(store: Store) -> None:
 
 def test_a_chunk_is_not_written_twice(store: Store) -> None:
     run = begin(store)
-    plan(store, run, "ann", cursor=3)
-    with pytest.raises(ValueError, match="already past chunk 3"):
-        plan(store, run, "bob", cursor=3)
+    plan(store, run, "ann", cursor="3")
+    with pytest.raises(ValueError, match='already past "3"'):
+        plan(store, run, "bob", cursor="3")
     assert store.outbox.counts() == {"planned": 1}
 
 
@@ -91,7 +91,7 @@ def test_a_known_key_is_counted_and_changes_nothing(store: Store) -> None:
 
 def test_one_key_twice_in_a_chunk_is_a_conflict_too(store: Store) -> None:
     run = begin(store)
-    written = store.ledger.write_chunk(run.id, 1, [], [], [], [message("ann", key="k"), message("bob", key="k")])
+    written = store.ledger.write_chunk(run.id, "1", [], [], [], [message("ann", key="k"), message("bob", key="k")])
     assert (written.messages, written.conflicts) == (1, {"message": 1})
 
 
@@ -99,17 +99,19 @@ def test_a_broken_row_leaves_nothing_of_its_chunk(store: Store) -> None:
     run = begin(store)
     broken = (*settling("bob")[:5], None, NOW)
     with pytest.raises(Exception, match=r"(?i)null"):
-        store.ledger.write_chunk(run.id, 1, [decision("ann")], [settling("ann"), broken], [], [])
+        store.ledger.write_chunk(run.id, "1", [decision("ann")], [settling("ann"), broken], [], [])
     assert standing(store) == []
-    assert store.runs.get(run.id).cursor == 0
+    assert store.runs.get(run.id).cursor == ""
 
 
 def test_a_new_decision_replaces_the_one_that_stood(store: Store) -> None:
     first, second = begin(store), None
-    store.ledger.write_chunk(first.id, 1, [decision("ann", outcome="defer", reason="cap"), decision("bob")], [], [], [])
+    store.ledger.write_chunk(
+        first.id, "1", [decision("ann", outcome="defer", reason="cap"), decision("bob")], [], [], []
+    )
     store.runs.finish(first.id, [], {}, {}, NOW)
     second = begin(store, TOMORROW)
-    store.ledger.write_chunk(second.id, 1, [decision("ann")], [], [], [])
+    store.ledger.write_chunk(second.id, "1", [decision("ann")], [], [], [])
 
     assert standing(store) == [("ann", "send", "due"), ("bob", "send", "due")]
     assert [(found.reason, found.closed_by) for found in store.history_of("ann").decisions] == [
@@ -120,18 +122,20 @@ def test_a_new_decision_replaces_the_one_that_stood(store: Store) -> None:
 
 def test_decisions_of_other_rules_are_not_read(store: Store) -> None:
     run = begin(store)
-    store.ledger.write_chunk(run.id, 1, [decision("ann", rule="retired")], [], [], [])
+    store.ledger.write_chunk(run.id, "1", [decision("ann", rule="retired")], [], [], [])
     assert standing(store) == []
 
 
 def test_a_continued_run_sees_the_memory_it_began_with(store: Store) -> None:
     first = begin(store)
     store.ledger.write_chunk(
-        first.id, 1, [decision("ann", outcome="defer", reason="cap")], [settling("ann", "other")], [], []
+        first.id, "1", [decision("ann", outcome="defer", reason="cap")], [settling("ann", "other")], [], []
     )
     store.runs.finish(first.id, [], {}, {}, NOW)
     second = begin(store, TOMORROW)
-    store.ledger.write_chunk(second.id, 1, [decision("ann"), decision("bob")], [settling("ann")], [exposure("ann")], [])
+    store.ledger.write_chunk(
+        second.id, "1", [decision("ann"), decision("bob")], [settling("ann")], [exposure("ann")], []
+    )
 
     assert standing(store, before_run=second.id) == [("ann", "defer", "cap")]
     assert settled(store, "ann", before_run=second.id) == []
@@ -142,7 +146,9 @@ def test_a_continued_run_sees_the_memory_it_began_with(store: Store) -> None:
 
 def test_a_vanished_candidate_gets_a_last_decision_and_stands_no_longer(store: Store) -> None:
     first = begin(store)
-    store.ledger.write_chunk(first.id, 1, [decision("ann", outcome="defer", reason="cap"), decision("bob")], [], [], [])
+    store.ledger.write_chunk(
+        first.id, "1", [decision("ann", outcome="defer", reason="cap"), decision("bob")], [], [], []
+    )
     store.runs.finish(first.id, [], {}, {}, NOW)
     second = begin(store, TOMORROW)
 
@@ -157,9 +163,9 @@ def test_a_vanished_candidate_gets_a_last_decision_and_stands_no_longer(store: S
 
 def test_a_candidate_that_comes_back_stands_again(store: Store) -> None:
     run = begin(store)
-    store.ledger.write_chunk(run.id, 1, [decision("ann")], [], [], [])
+    store.ledger.write_chunk(run.id, "1", [decision("ann")], [], [], [])
     store.ledger.vanish(run.id, [("quiet", "ann", OCCURRENCE, "one")])
-    store.ledger.write_chunk(run.id, 2, [decision("ann", reason="back")], [], [], [])
+    store.ledger.write_chunk(run.id, "2", [decision("ann", reason="back")], [], [], [])
     assert standing(store) == [("ann", "send", "back")]
 
 
@@ -167,14 +173,14 @@ def test_only_rules_with_settled_steps_have_memory(store: Store) -> None:
     run = begin(store)
     assert store.ledger.rules_with_memory() == set()
     store.ledger.write_chunk(
-        run.id, 1, [decision("x", "d")], [settling(f"c{n}", rule) for rule in "abc" for n in range(5)], [], []
+        run.id, "1", [decision("x", "d")], [settling(f"c{n}", rule) for rule in "abc" for n in range(5)], [], []
     )
     assert store.ledger.rules_with_memory() == {"a", "b", "c"}
 
 
 def test_settled_steps_are_read_for_the_pairs_present_only(store: Store) -> None:
     run = begin(store)
-    store.ledger.write_chunk(run.id, 1, [], [settling("ann"), settling("bob"), settling("ann", "other")], [], [])
+    store.ledger.write_chunk(run.id, "1", [], [settling("ann"), settling("bob"), settling("ann", "other")], [], [])
     assert settled(store, "ann", "zoe") == [("ann", "sent")]
     assert list(store.ledger.settled_of([])) == []
 
@@ -182,7 +188,7 @@ def test_settled_steps_are_read_for_the_pairs_present_only(store: Store) -> None
 def test_history_is_streamed_whole(store: Store) -> None:
     run = begin(store)
     customers = [f"c{n}" for n in range(12_345)]
-    store.ledger.write_chunk(run.id, 1, [], [settling(customer) for customer in customers], [], [])
+    store.ledger.write_chunk(run.id, "1", [], [settling(customer) for customer in customers], [], [])
     found = list(store.ledger.settled_of(("quiet", customer) for customer in customers))
     assert {row[1] for row in found} == set(customers)
     assert found[0][4:7] == ("2026-03-01", "sent", "2026-03-01 09:00:00.123456")
@@ -195,7 +201,7 @@ def test_exposures_are_read_from_a_date_on(store: Store) -> None:
         exposure("bob", local_date=TODAY - timedelta(days=7)),
         exposure("eve", arm="control", local_date=TODAY - timedelta(days=8)),
     ]
-    store.ledger.write_chunk(run.id, 1, [], [], rows, [])
+    store.ledger.write_chunk(run.id, "1", [], [], rows, [])
     found = sorted(store.ledger.exposures_since(TODAY - timedelta(days=7)))
     assert [(row[1], row[4], row[8], row[9]) for row in found] == [
         ("ann", "key-ann", "2026-03-01", True),
@@ -224,7 +230,7 @@ def test_withdrawing_takes_back_messages_settled_steps_and_exposures(store: Stor
 
 def test_withdrawing_takes_back_a_held_out_customer_as_well(store: Store) -> None:
     run = begin(store)
-    store.ledger.write_chunk(run.id, 1, [], [settling("ann", how="held_out")], [exposure("ann", arm="control")], [])
+    store.ledger.write_chunk(run.id, "1", [], [settling("ann", how="held_out")], [exposure("ann", arm="control")], [])
     assert store.ledger.withdraw(run.id) == 0
     assert settled(store, "ann") == []
     assert list(store.ledger.exposures_since(TODAY)) == []
@@ -286,6 +292,6 @@ def test_customers_a_rule_has_written_to_are_told_once_each(store: Store) -> Non
     run = begin(store)
     two_steps = [settling("ann"), ("quiet", "ann", OCCURRENCE, "two", TODAY, "sent", NOW)]
     rows = [*two_steps, settling("bob", how="held_out"), settling("eve", "other"), settling("zoe", how="stopped")]
-    store.ledger.write_chunk(run.id, 1, [], rows, [], [])
+    store.ledger.write_chunk(run.id, "1", [], rows, [], [])
     assert list(store.ledger.customers_sent("quiet")) == ["ann"]
     assert list(store.ledger.customers_sent("quiet", before_run=run.id)) == []

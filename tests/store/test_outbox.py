@@ -354,7 +354,7 @@ def test_stopping_one_customer_leaves_the_others_alone(store: Store) -> None:
     run = begin(store)
     plan(store, run, "ann")
     store.ledger.write_chunk(
-        run.id, 2, [], [settling("bob"), settling("ann", "other")], [exposure("bob"), exposure("ann", "other")], []
+        run.id, "2", [], [settling("bob"), settling("ann", "other")], [exposure("bob"), exposure("ann", "other")], []
     )
     stopped(store)
     kept = list(store.ledger.exposures_since(TODAY))
@@ -492,7 +492,7 @@ def test_a_key_belongs_to_one_message_for_ever(ready: Store) -> None:
     end(ready, claimed, start(ready, claimed))
     ready.runs.finish(1, [], {}, {}, NOW)
     run = begin(ready, TODAY + timedelta(days=1))
-    assert ready.ledger.write_chunk(run.id, 1, [], [], [], [message("ann")]).conflicts == {"message": 1}
+    assert ready.ledger.write_chunk(run.id, "1", [], [], [], [message("ann")]).conflicts == {"message": 1}
     assert claimed_keys(ready, 1, at(days=9)) == []
 
 

@@ -43,13 +43,13 @@ def test_a_kill_leaves_whole_chunks_and_a_cursor_that_agrees(url: str, seconds: 
 
         run = begin(store)
         assert run.state == "planning"
-        assert run.cursor >= 1
+        assert run.cursor >= "000001"
         with store._database.read() as connection:
             for table in ("decision", "settled_step", "exposure", "message"):
                 found = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar()
-                assert found == 3000 * run.cursor, table
+                assert found == 3000 * int(run.cursor), table
         written = plan(store, run, "ann")  # and the run goes on where it stopped
-        assert (written.messages, store.runs.get(run.id).cursor) == (1, run.cursor + 1)
+        assert (written.messages, store.runs.get(run.id).cursor) == (1, f"{int(run.cursor) + 1:06}")
 
 
 def wait_for_rollback(store: Store) -> None:
@@ -73,7 +73,7 @@ def test_a_full_disk_stores_nothing_of_the_chunk_and_is_reported(tmp_path: objec
         limit_pages(store)
         with pytest.raises(UnavailableError, match="cannot be used: database or disk is full"):
             plan(store, run, *[f"c{n}" for n in range(5000)])
-        assert store.runs.get(run.id).cursor == 1
+        assert store.runs.get(run.id).cursor == "000001"
         assert store.outbox.counts() == {"planned": 1}
 
 

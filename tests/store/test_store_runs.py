@@ -13,7 +13,7 @@ def test_an_interrupted_run_is_continued_with_what_it_pinned(store: Store) -> No
 
     continued = store.runs.begin("daily", TODAY, at(hours=3), at(days=3), "sha-2", at(hours=3))
 
-    assert (continued.id, continued.n, continued.state, continued.cursor) == (first.id, 1, "planning", 1)
+    assert (continued.id, continued.n, continued.state, continued.cursor) == (first.id, 1, "planning", "000001")
     assert (continued.as_of, continued.horizon, continued.snapshot_sha) == (first.as_of, first.horizon, "sha-1")
 
 
@@ -100,7 +100,7 @@ def test_instants_come_back_as_they_were_whatever_the_server_zone(store: Store) 
     run = store.runs.begin("daily", date(2026, 3, 8), gap, gap + timedelta(days=1), "s", gap)
     assert (store.runs.get(run.id).as_of, store.runs.get(run.id).started_at) == (gap, gap)
     row = list(message("ann", not_before=gap))
-    store.ledger.write_chunk(run.id, 1, [decision("ann")], [settling("ann")], [], [tuple(row)])
+    store.ledger.write_chunk(run.id, "1", [decision("ann")], [settling("ann")], [], [tuple(row)])
     (claimed,) = store.outbox.claim(gap, 5, "me", 60)
     assert claimed.not_before == gap
     ((*_, settled_at, anchor),) = store.ledger.settled_of([("quiet", "ann")])
@@ -109,6 +109,6 @@ def test_instants_come_back_as_they_were_whatever_the_server_zone(store: Store) 
 
 def test_an_instant_without_fraction_has_the_same_width_as_any_other(store: Store) -> None:
     run = begin(store)
-    store.ledger.write_chunk(run.id, 1, [], [(*settling("ann")[:6], datetime(2026, 3, 1))], [], [])
+    store.ledger.write_chunk(run.id, "1", [], [(*settling("ann")[:6], datetime(2026, 3, 1))], [], [])
     ((*_, anchor),) = store.ledger.settled_of([("quiet", "ann")])
     assert anchor == "2026-03-01 00:00:00.000000"

@@ -56,7 +56,7 @@ def upgrade() -> None:
         sa.Column("horizon", sa.DateTime(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("snapshot_sha", sa.Text(), nullable=False),
-        sa.Column("cursor", sa.Integer(), nullable=False),
+        sa.Column("cursor", sa.Text(), nullable=False),
         sa.Column("started_at", sa.DateTime(), nullable=False),
         sa.Column("finished_at", sa.DateTime(), nullable=True),
         sa.Column("newest", sa.Text(), server_default="{}", nullable=False),
