@@ -71,8 +71,8 @@ def _number_rules(db: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> None:
 def _key_addresses(db: duckdb.DuckDBPyConnection, secret: str) -> None:
     """`address_key` of every address, the form in which the state remembers addresses."""
     db.execute(
-        "CREATE OR REPLACE TABLE address_key AS SELECT addr, any_value(sha256($secret || chr(31) || address)) AS key "
-        "FROM person WHERE addr IS NOT NULL GROUP BY addr",
+        "CREATE OR REPLACE TABLE address_key AS SELECT addr, sha256($secret || chr(31) || address) AS key "
+        "FROM person WHERE addr = cust",
         {"secret": secret},
     )
 

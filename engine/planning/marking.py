@@ -43,13 +43,12 @@ SELECT d.rule_no, d.cust, d.occurrence, d.anchor, d.step_no, s.step_id, d.outcom
 FROM planning.decided d LEFT JOIN planning.step s USING (rule_no, step_no)
 UNION ALL
 SELECT d.rule_no, d.cust, d.occurrence, d.anchor, s.step_no, s.step_id,
-       CASE WHEN d.plain = 'existing' THEN 'skip' ELSE 'wait' END::planning.outcome, d.plain,
+       CASE WHEN d.reason = 'existing' THEN 'skip' ELSE 'wait' END::planning.outcome, d.reason,
        NULL, NULL, NULL, NULL, NULL, NULL, NULL, s.channel, 0
-FROM planning.sorted d
+FROM planning.plain d
 JOIN planning.rule r USING (rule_no)
 LEFT JOIN planning.step s ON s.rule_no = d.rule_no AND s.step_no =
-    CASE d.plain WHEN 'not_due' THEN 0 WHEN 'existing' THEN r.last_fixed ELSE r.steps - 1 END
-WHERE d.plain IS NOT NULL
+    CASE d.reason WHEN 'not_due' THEN 0 WHEN 'existing' THEN r.last_fixed ELSE r.steps - 1 END
 """
 
 

@@ -32,29 +32,42 @@ GROUP BY ALL
 
 _MET = "CREATE TABLE planning.met AS SELECT DISTINCT rule_no, cust FROM planning.known"
 
-# `plain` = a reason that is certain without any local time: it decides most candidates of a rule that has run a while.
-_SORTED = """
+# Far before its first step or long after its last, a candidate of a customer nobody has met needs no local time to be
+# decided. These are most of all candidates, so they are named by a condition and stay where they lie.
+_FAR = """CASE WHEN r.steps = 0 THEN NULL WHEN c.anchor > r.early_after THEN 'not_due'::planning.reason
+               WHEN c.anchor < r.late_before THEN 'existing'::planning.reason END"""
+
+# What was ever decided about before is late, not left out: it takes the long way.
+_SORTED = f"""
 CREATE TABLE planning.sorted AS
 SELECT c.rowid AS cand, c.rule_no, c.cust, c.occurrence, c.anchor, c.rests_at, c.ended, c.goal_at, c.failing_steps,
        k.cust IS NOT NULL AS known, m.cust IS NOT NULL AS met,
-       CASE WHEN r.steps = 0 OR k.done & r.all_steps = r.all_steps THEN 'already_sent'::planning.reason
-            WHEN met THEN NULL
-            WHEN c.anchor > r.early_after THEN 'not_due'::planning.reason
-            WHEN c.anchor < r.late_before THEN 'existing'::planning.reason END AS plain
+       CASE WHEN r.steps = 0 OR k.done & r.all_steps = r.all_steps THEN 'already_sent'::planning.reason END AS plain,
+       {_FAR} IS NOT NULL AS far
 FROM candidate c
 JOIN planning.rule r USING (rule_no)
 LEFT JOIN planning.known k
   ON k.rule_no = c.rule_no AND k.cust = c.cust AND k.occurrence = hash(c.occurrence)
 LEFT JOIN planning.met m ON m.rule_no = c.rule_no AND m.cust = c.cust
+LEFT JOIN planning.late e ON e.cand = c.rowid
+WHERE {_FAR} IS NULL OR m.cust IS NOT NULL OR e.cand IS NOT NULL
 """
 
-# What was ever decided about before is late, not left out: it takes the long way.
-_NOT_EXISTING = """
-UPDATE planning.sorted SET plain = NULL
-WHERE cand IN (
-    SELECT c.cand FROM planning.sorted c
-    SEMI JOIN seen e ON e.rule_no = c.rule_no AND e.cust = c.cust AND e.occurrence = c.occurrence
-    WHERE c.plain = 'existing')
+_LATE = f"""
+CREATE TABLE planning.late AS
+SELECT c.rowid AS cand
+FROM candidate c JOIN planning.rule r USING (rule_no)
+SEMI JOIN seen e ON e.rule_no = c.rule_no AND e.cust = c.cust AND e.occurrence = c.occurrence
+WHERE {_FAR} = 'existing'
+"""
+
+_PLAIN = f"""
+CREATE VIEW planning.plain AS
+SELECT c.rule_no, c.cust, c.occurrence, c.anchor, {_FAR} AS reason
+FROM candidate c JOIN planning.rule r USING (rule_no)
+WHERE reason IS NOT NULL AND c.rowid NOT IN (SELECT cand FROM planning.sorted WHERE far)
+UNION ALL
+SELECT rule_no, cust, occurrence, anchor, plain FROM planning.sorted WHERE plain IS NOT NULL
 """
 
 _STRANGER = """
@@ -122,7 +135,7 @@ LEFT JOIN planning.step s ON s.rule_no = z.rule_no AND s.step_id = z.step_id
 
 def recognise(db: duckdb.DuckDBPyConnection) -> None:
     """Decide the plain majority at once, and lay the others out in `planning.ladder` with what is `planning.done`."""
-    for statement in (_KNOWN, _MET, _SORTED, _NOT_EXISTING, _STRANGER, _TAKEN, _LADDER, _DONE):
+    for statement in (_KNOWN, _MET, _LATE, _SORTED, _PLAIN, _STRANGER, _TAKEN, _LADDER, _DONE):
         db.execute(statement)
-    for table in ("known", "met", "stranger", "taken"):
+    for table in ("known", "met", "late", "stranger", "taken"):
         db.execute(f"DROP TABLE planning.{table}")
