@@ -291,5 +291,5 @@ def _memory_database() -> duckdb.DuckDBPyConnection:
     db.execute("SET temp_directory = $folder", {"folder": str(Path(gettempdir()) / f"holdfast-{new_token()}")})
     db.execute("SET TimeZone = 'UTC'")
     db.execute("SET preserve_insertion_order = false")
-    db.execute("SET memory_limit = '1GB'")
+    db.execute("SET memory_limit = '800MB'")
     return db
