@@ -47,8 +47,9 @@ def record(
     for done, (chunk, last_customer) in enumerate(chunks, start=1):
         result = store.ledger.write_chunk(
             run_id, last_customer,
-            *(_rows(plan, f"out_{name}", chunk) for name in ("decision", "settling", "exposure", "message")),
-            closing=_rows(plan, "out_closing", chunk),
+            decisions=_rows(plan, "out_decision", chunk), closing=_rows(plan, "out_closing", chunk),
+            settlings=_rows(plan, "out_settling", chunk), exposures=_rows(plan, "out_exposure", chunk),
+            messages=_rows(plan, "out_message", chunk),
         )  # fmt: skip
         written.decisions += result.decisions
         written.settled += result.settlings

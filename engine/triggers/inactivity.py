@@ -65,7 +65,7 @@ class Inactivity(Trigger):
         """One candidate a person."""
         silence = params.for_.elapsed
         last = look.event(Fact("last", params.event))
-        what = events_text(params.event)
+        what = events_text(params.event) if params.event else "event at all"
         conditions = [
             Condition(f"no {what} for {span_text(silence)}", f"{last} <= {look.ago(silence)}", {"last": last})
         ]

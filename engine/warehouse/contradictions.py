@@ -5,7 +5,7 @@ They are used as they are, instants before status words, because nobody but the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.warehouse.sql import Bound, execute
@@ -33,7 +33,7 @@ class _Check:
 
     table: str
     text: str
-    needs: dict[str, tuple[str, ...]]
+    needs: Mapping[str, tuple[str, ...]]
     rows: str
     holds: str
 

@@ -60,11 +60,13 @@ class Events:
         self._open(self._shape)
         return self._staging.reports["events"]
 
-    def count_unknown(self, customers: str) -> None:
-        """Count the rows of customers who are not in the table `customers`."""
+    def count_further(self, customers: str) -> None:
+        """Count what takes a look at every row: those of customers who are not in the table `customers`, and repeats."""
         if self._shape is None:
             return
         opened = self._open(self._shape)
+        if not opened.settled and self._shape.duplicates_possible:
+            self._staging.reports["events"].repeated = self._repeats(self._shape, opened)
         statement = f"SELECT customer_id, count(*) AS n FROM {opened.relation} AS e GROUP BY customer_id"
         counted = f"({statement})"
         if opened.on_server:
@@ -74,6 +76,14 @@ class Events:
             f"SELECT coalesce(sum(n), 0)::BIGINT FROM {counted} AS e ANTI JOIN {customers} AS c "
             "ON c.customer_id = CAST(e.customer_id AS VARCHAR)"
         )
+
+    def _repeats(self, shape: Shape, opened: _Opened) -> int:
+        once = deduplicated(opened.relation, list(shape.columns), by_id=self._by_id)
+        statement = f"SELECT (SELECT count(*) FROM {opened.relation} AS e) - (SELECT count(*) FROM {once} AS o) AS n"
+        if opened.on_server:
+            self._source.aggregate(statement, {}, "event_repeats", {"n": "BIGINT"})
+            statement = "SELECT n FROM event_repeats"
+        return self._one(statement)
 
     def slice_relation(self, part: Slice, number: int, bound: Bound) -> str:
         """A relation in DuckDB with one row per customer: the slice's facts by `customer_id`."""

@@ -146,15 +146,15 @@ class Warehouse:
     def report(self, table: str, *, thorough: bool = False) -> TableReport | None:
         """Row count and freshness of a mapped table; events are looked at when first asked for.
 
-        Rows of unknown customers are always counted, but for events that are read in place: there only when
-        `thorough`, because it takes a look at every row.
+        Repeated rows and those of unknown customers are always counted, but for events that are read in place: there
+        only when `thorough`, because it takes a look at every row.
         """
         if table != "events":
             return self.reports.get(table)
         with self.source.reading("events"):
             report = self.events.report()
             if report and report.unknown is None and (thorough or self.events.copied):
-                self.events.count_unknown(self._people)
+                self.events.count_further(self._people)
         return report
 
     def issues(self, table: str, limit: int | None = None) -> list[Issue]:
