@@ -66,6 +66,8 @@ EXTRA = {
         "state": "planned",
         "attempts": 0,
         "token": 0,
+        "deaths": 0,
+        "resends": 0,
         "next_attempt_at": TEXT,
     },
 }

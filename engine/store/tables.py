@@ -213,6 +213,9 @@ message = Table(
     Column("owner", Text),
     Column("token", Integer, nullable=False),  # fencing: grows with each claim
     Column("lease_until", UtcDateTime),
+    Column("deaths", Integer, nullable=False),  # workers that died while they prepared it
+    Column("resends", Integer, nullable=False),  # times it was sent again without knowing what became of it
+    Column("fate", Text),  # what the provider's events say became of it; see `evidence.py`
     # Service and legal mail leaves first; among equals the rules take turns. A digit, a blank, the rule.
     Column(
         "queue",
@@ -226,6 +229,8 @@ message = Table(
     Index("ix_message_customer", "customer_id"),
 )
 
+NAMED = text("provider_id IS NOT NULL")
+UNAPPLIED = text("state = 'new'")
 attempt = Table(
     "attempt",
     metadata,
@@ -238,6 +243,85 @@ attempt = Table(
     Column("provider_id", Text),
     Column("detail", Text),
     Index("ix_attempt_message", "message_id"),
+    Index("ix_attempt_provider", "provider_id", sqlite_where=NAMED, postgresql_where=NAMED),
+)
+
+# What providers tell us, word for word, before it means anything. Purged after `retention.raw_events`.
+inbound_event = Table(
+    "inbound_event",
+    metadata,
+    Column("id", Long, primary_key=True),
+    Column("source", Text, nullable=False),  # sendgrid
+    Column("event_id", Text, nullable=False),  # theirs
+    Column("kind", Text, nullable=False),  # their word for what happened
+    Column("happened_at", UtcDateTime),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("body", Text, nullable=False),  # JSON; '' once erased
+    Column("state", Text, nullable=False),  # new, applied, orphan, quarantined
+    Column("message_id", Long),
+    Column("address_key", Text),
+    Column("detail", Text),
+    UniqueConstraint("source", "event_id"),
+    Index("ix_inbound_event_new", "id", sqlite_where=UNAPPLIED, postgresql_where=UNAPPLIED),
+    Index("ix_inbound_event_message", "message_id"),
+    Index("ix_inbound_event_address", "address_key"),
+)
+
+# Where links in mails may lead: nowhere else.
+link = Table(
+    "link",
+    metadata,
+    Column("id", Text, primary_key=True),  # the beginning of the address's SHA-256
+    Column("url", Text, nullable=False),
+)
+
+click = Table(
+    "click",
+    metadata,
+    Column("id", Long, primary_key=True),
+    Column("message_id", Long, ForeignKey("message.id"), nullable=False),
+    Column("link_id", Text, ForeignKey("link.id"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("by_scanner", Boolean, nullable=False),
+    Index("ix_click_message", "message_id"),
+)
+
+# Proof of consent given or withdrawn through us. Append-only; erasure takes the address and leaves the key.
+consent = Table(
+    "consent",
+    metadata,
+    Column("id", Long, primary_key=True),
+    Column("address_key", Text, nullable=False),
+    Column("address", Text),
+    Column("topic", Text, nullable=False),  # '' = all topics
+    Column("given", Boolean, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("wording", Text, nullable=False),  # what the person read when pressing the button
+    Index("ix_consent_address", "address_key"),
+)
+
+# What people should do. The unique key makes delivering one twice harmless.
+task = Table(
+    "task",
+    metadata,
+    Column("id", Long, primary_key=True),
+    Column("message_key", Text, nullable=False, unique=True),
+    Column("rule", Text, nullable=False),
+    Column("customer_id", Text, nullable=False),
+    Column("occurrence", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("assignee", Text),
+    Column("due_on", Date),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),  # the suggested words
+    Column("context", Text, nullable=False),  # JSON
+    Column("state", Text, nullable=False),  # open, done, dropped
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime),
+    Column("closing_note", Text),
+    Index("ix_task_customer", "customer_id"),
+    Index("ix_task_state", "state", "due_on"),
 )
 
 suppression = Table(

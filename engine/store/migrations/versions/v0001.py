@@ -13,6 +13,8 @@ _STANDING = sa.text("closed_by IS NULL")
 _DUE = sa.text("state IN ('planned', 'retry_wait')")
 _LEASED = sa.text("state IN ('claimed', 'sending')")
 _WITHDRAWN = sa.text("state = 'cancelled' AND reason = 'withdrawn'")
+_NAMED = sa.text("provider_id IS NOT NULL")
+_UNAPPLIED = sa.text("state = 'new'")
 
 
 def upgrade() -> None:
@@ -147,6 +149,9 @@ def upgrade() -> None:
         sa.Column("owner", sa.Text(), nullable=True),
         sa.Column("token", sa.Integer(), nullable=False),
         sa.Column("lease_until", sa.DateTime(), nullable=True),
+        sa.Column("deaths", sa.Integer(), nullable=False),
+        sa.Column("resends", sa.Integer(), nullable=False),
+        sa.Column("fate", sa.Text(), nullable=True),
         sa.Column(
             "queue",
             sa.Text(),
@@ -200,3 +205,78 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_attempt"),
     )
     op.create_index("ix_attempt_message", "attempt", ["message_id"])
+    op.create_index("ix_attempt_provider", "attempt", ["provider_id"], sqlite_where=_NAMED, postgresql_where=_NAMED)
+    op.create_table(
+        "inbound_event",
+        sa.Column("id", _LONG, nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("happened_at", sa.DateTime(), nullable=True),
+        sa.Column("received_at", sa.DateTime(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("message_id", _LONG, nullable=True),
+        sa.Column("address_key", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_inbound_event"),
+        sa.UniqueConstraint("source", "event_id", name="uq_inbound_event_source_event_id"),
+    )
+    op.create_index(
+        "ix_inbound_event_new", "inbound_event", ["id"], sqlite_where=_UNAPPLIED, postgresql_where=_UNAPPLIED
+    )
+    op.create_index("ix_inbound_event_message", "inbound_event", ["message_id"])
+    op.create_index("ix_inbound_event_address", "inbound_event", ["address_key"])
+    op.create_table(
+        "link",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_link"),
+    )
+    op.create_table(
+        "click",
+        sa.Column("id", _LONG, nullable=False),
+        sa.Column("message_id", _LONG, nullable=False),
+        sa.Column("link_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("by_scanner", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["message_id"], ["message.id"], name="fk_click_message_id"),
+        sa.ForeignKeyConstraint(["link_id"], ["link.id"], name="fk_click_link_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_click"),
+    )
+    op.create_index("ix_click_message", "click", ["message_id"])
+    op.create_table(
+        "consent",
+        sa.Column("id", _LONG, nullable=False),
+        sa.Column("address_key", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=True),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("given", sa.Boolean(), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("wording", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_consent"),
+    )
+    op.create_index("ix_consent_address", "consent", ["address_key"])
+    op.create_table(
+        "task",
+        sa.Column("id", _LONG, nullable=False),
+        sa.Column("message_key", sa.Text(), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("occurrence", sa.Text(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("assignee", sa.Text(), nullable=True),
+        sa.Column("due_on", sa.Date(), nullable=True),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("context", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("closed_at", sa.DateTime(), nullable=True),
+        sa.Column("closing_note", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_task"),
+        sa.UniqueConstraint("message_key", name="uq_task_message_key"),
+    )
+    op.create_index("ix_task_customer", "task", ["customer_id"])
+    op.create_index("ix_task_state", "task", ["state", "due_on"])
