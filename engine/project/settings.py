@@ -23,6 +23,8 @@ from engine.project.settings_values import (
     Guard,
     GuardOrOff,
     Locale,
+    Network,
+    NoteSettings,
     PublicUrl,
     QuietHours,
     QuietHoursOrOff,
@@ -54,6 +56,8 @@ def _read_sender_name(name: str) -> str:
 SenderName = Annotated[str, AfterValidator(_read_sender_name)]
 TableName = Annotated[str, AfterValidator(_read_table_name)]
 MaxAge = Annotated[Window | None, BeforeValidator(read_off)]
+CatchUp = Literal["latest", "each", "none"]
+"""After a downtime: one run for the whole gap, one for each date, or none."""
 DEFAULT_MAX_AGE: Mapping[str, Duration | None] = {"events": Duration(48, "hours")}
 DEFAULT_TOPIC_CAPS: Mapping[str, tuple[Cap, ...]] = {"payment": (Cap(1, 2),)}
 
@@ -164,11 +168,15 @@ class Retention(StrictModel):
     raw_events: Window = Duration(30, "days")
 
 
-def _only_latest(policy: str) -> str:
-    """The other two need a scheduler that knows of missed runs; refused rather than ignored."""
-    if policy != "latest":
-        raise Fault("HF134", f"catch_up: {policy} is not available in this version", "use latest")
-    return policy
+class Web(StrictModel):
+    """The public pages. `trusted_proxies`: whose word about a visitor's address is taken. `topics`: names by language."""
+
+    host: Line = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65_535)
+    trusted_proxies: tuple[Network, ...] = ()
+    metrics_token: Secret | None = None
+    track_clicks: bool = False
+    topics: dict[Id, dict[Locale, Line]] = Field(default_factory=dict)
 
 
 class Settings(StrictModel):
@@ -178,7 +186,7 @@ class Settings(StrictModel):
     state: State = State()
     warehouse: Warehouse
     schedules: dict[Id, TimeOfDay] = Field(default_factory=lambda: {"daily": time(9)}, min_length=1)
-    catch_up: Annotated[Literal["latest", "each", "none"], AfterValidator(_only_latest)] = "latest"
+    catch_up: CatchUp = "latest"
     send_at: TimeOfDay | None = None
     quiet_hours: QuietHoursOrOff = QuietHours(time(21), time(8))
     caps: CapSettings = CapSettings()
@@ -190,11 +198,16 @@ class Settings(StrictModel):
     sender: dict[SenderName, Sender] = Field(default_factory=dict)
     delivery: Delivery = Delivery()
     retention: Retention = Retention()
+    web: Web = Web()
 
     @property
     def uses(self) -> Mapping[str, str]:
         """Each channel's kind, the word after `use:`, by the channel's name."""
         return self._uses
+
+    def reaches_customer(self, channel: str) -> bool:
+        """Whether what goes through this channel is read by the customer it is about."""
+        return not isinstance(self.channels.get(channel), NoteSettings)
 
     def signing_secret(self, *, live: bool) -> str:
         """What links are signed with. Unless `live`, a fixed value stands in for a variable that is not set."""
@@ -234,7 +247,8 @@ def _read_channels(
     written = node.value.get("channels") if isinstance(node.value, dict) else None
     if written is None:
         default = kinds.get("outbox_dir")
-        return ({"email": default.model_validate({"path": "outbox"})}, {"email": "outbox_dir"}) if default else ({}, {})
+        written_out = {"email": default.model_validate({"path": "outbox"})} if default else {}
+        return _with_tasks(written_out, dict.fromkeys(written_out, "outbox_dir"), kinds)
     models: dict[str, BaseModel] = {}
     uses: dict[str, str] = {}
     for name, channel in (written.value if isinstance(written.value, dict) else {"": written}).items():
@@ -243,7 +257,17 @@ def _read_channels(
             models[name] = validate(model, without(channel, "use"), path, {"root": root})
         except SetupError as error:
             problems += error.problems
-    return models, uses
+    return _with_tasks(models, uses, kinds)
+
+
+def _with_tasks(
+    models: dict[str, BaseModel], uses: dict[str, str], kinds: Mapping[str, type[BaseModel]]
+) -> tuple[dict[str, BaseModel], dict[str, str]]:
+    """With a channel `task` besides: it needs nothing that could be set, so a step may name it at once."""
+    kind = kinds.get("task")
+    if kind is None or "task" in models:
+        return models, uses
+    return {**models, "task": kind()}, {**uses, "task": "task"}
 
 
 def _kind(channel: Node, path: str, kinds: Mapping[str, type[BaseModel]]) -> tuple[str, type[BaseModel]]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import time
 from email.utils import parseaddr
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
@@ -93,6 +94,10 @@ class Sender(StrictModel):
     reply_to: Annotated[Line, AfterValidator(_read_sender)] | None = None
 
 
+class NoteSettings(StrictModel):
+    """Keys of a channel that reaches the company's own people or systems, and no customer."""
+
+
 def _read_currency(text: str) -> str:
     if not text.isupper() or exponent(text) is None:
         raise Fault("HF213", f'"{text}" is not a currency', "expected three letters of ISO 4217, such as EUR")
@@ -120,6 +125,18 @@ def _read_locale(text: str) -> str:
     return text
 
 
+def read_network(value: object) -> IPv4Network | IPv6Network:
+    """One address, or a network such as `10.0.0.0/8`."""
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        return ip_network(str(value))
+    except ValueError:
+        raise Fault(
+            "HF132", f'"{value}" is not an address', "expected an IP address, or a network such as 10.0.0.0/8"
+        ) from None
+
+
 Caps = tuple[
     Annotated[Cap, PlainValidator(read_cap), WithJsonSchema({"type": "string", "examples": ["2/7 days"]})], ...
 ]
@@ -133,3 +150,4 @@ Currency = Annotated[str, AfterValidator(_read_currency)]
 Country = Annotated[str, AfterValidator(_read_country)]
 PublicUrl = Annotated[str, AfterValidator(_read_public_url)]
 Locale = Annotated[str, AfterValidator(_read_locale)]
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(read_network), WithJsonSchema({"type": "string"})]

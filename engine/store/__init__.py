@@ -13,7 +13,10 @@ from typing import Self
 
 from engine.store import backup, locks, lookup, schema
 from engine.store.connect import Database, Kind, instant_text, parse_url
+from engine.store.consents import ConsentRow, Consents, Wish
+from engine.store.figures import Figures, figures
 from engine.store.ledger import DECISIONS, EXPOSURES, MESSAGES, SETTLINGS, ChunkResult, Ledger
+from engine.store.links import LinkedMessage, MailLinks
 from engine.store.lookup import CustomerHistory, Status
 from engine.store.outbox_rows import OutboxMessage, Outcome, Recorded, Start, Stop, Wait
 from engine.store.outbox_views import DoubtRow, GateRow, Outbox
@@ -28,9 +31,12 @@ __all__ = [
     "MESSAGES",
     "SETTLINGS",
     "ChunkResult",
+    "ConsentRow",
     "CustomerHistory",
     "DoubtRow",
+    "Figures",
     "GateRow",
+    "LinkedMessage",
     "OutboxMessage",
     "Outcome",
     "Recorded",
@@ -41,6 +47,7 @@ __all__ = [
     "Store",
     "Suppression",
     "Wait",
+    "Wish",
     "address_key",
     "instant_text",
 ]
@@ -56,6 +63,8 @@ class Store:
         self.ledger = Ledger(database)
         self.outbox = Outbox(database)
         self.suppressions = Suppressions(database)
+        self.consents = Consents(database)
+        self.links = MailLinks(database)
         self.switches = Switches(database)
         self.install = Install(database)
 
@@ -111,6 +120,10 @@ class Store:
     def status(self, now: datetime) -> Status:
         """How things stand."""
         return lookup.status(self._database, now)
+
+    def figures(self, now: datetime) -> Figures:
+        """How things stand, in numbers without names."""
+        return figures(self._database, now)
 
     def history_of(self, customer_id: str) -> CustomerHistory:
         """All the state knows of a customer."""
