@@ -25,6 +25,12 @@ def local_date(settings: Settings, instant: datetime) -> date:
     return utc_to_local(settings.workspace.timezone, instant).date()
 
 
+def local_date_exists(settings: Settings, day: date) -> bool:
+    """Whether the workspace's calendar has that date; zones that crossed the date line left one out."""
+    noon = local_to_utc(settings.workspace.timezone, datetime.combine(day, time(12)))
+    return local_date(settings, noon) == day
+
+
 def default_as_of(settings: Settings, schedule: str, now: datetime) -> datetime:
     """What a run started now takes as its instant: today's scheduled one, or now when that is still to come."""
     return min(now, scheduled_instant(settings, schedule, local_date(settings, now)))

@@ -26,6 +26,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "data": ("tables:app", "look at the tables: check, issues"),
     },
     "Every day": {
+        "serve": ("serve:serve_project", "do all of it unattended: runs, delivery, web pages"),
         "run": ("run:run", "decide for today, write it down, send what is due"),
         "deliver": ("run:deliver", "send what is waiting and due"),
         "explain": ("explain:explain", "say why a customer got something, or nothing"),

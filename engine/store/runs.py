@@ -120,6 +120,12 @@ class Runs:
         with self._database.read() as connection:
             return _one(connection, _of_date(schedule, local_date))
 
+    def newest(self, schedule: str) -> RunRow | None:
+        """The latest run of the latest local date of a schedule."""
+        query = select(run).where(run.c.schedule == schedule).order_by(run.c.local_date.desc(), run.c.n.desc()).limit(1)
+        with self._database.read() as connection:
+            return _one(connection, query)
+
     def recent(self, limit: int = 10) -> list[RunRow]:
         """The newest runs, newest first."""
         with self._database.read() as connection:
