@@ -12,6 +12,7 @@ from engine.channels import CHANNELS
 from engine.clock import utc_now
 from engine.delivery import DeliveryOptions, DeliveryReport, OpenChannel, Parts, Progress, deliver
 from engine.messages import Mail, Renderer, Sender, Templates, Workspace
+from engine.presence import Presence
 from engine.project.settings_values import QuietHours
 from engine.recheck import still_true
 from engine.store import OutboxMessage, Store
@@ -33,9 +34,14 @@ def send_due(
     while it is fresh. `on_mail` sees every mail that is about to leave. Raises as `deliver` does.
     """
     made = renderer(project, store)
+    presence = Presence(project, store) if project.live else None
+    if presence:
+        presence.check()
 
     def render(message: OutboxMessage, now: datetime) -> Mail:
         mail = made.render(message, now)
+        if presence:
+            presence.note(utc_now())
         on_mail(message, mail)
         return mail
 
@@ -46,7 +52,10 @@ def send_due(
         quiet_hours=_quiet_hours(project),
         clock=clock,
     )
-    return deliver(store, parts, _options(project), on_progress=on_progress, stop=stop)
+    report = deliver(store, parts, _options(project), on_progress=on_progress, stop=stop)
+    if presence:
+        presence.end(utc_now())
+    return report
 
 
 def renderer(project: Project, store: Store) -> Renderer:

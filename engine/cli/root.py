@@ -37,6 +37,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "pause": ("switches:pause", "stop a rule, or everything"),
         "resume": ("switches:resume", "lift a pause"),
         "suppress": ("suppress:app", "whom not to write to: add, remove, list, import, export"),
+        "adopt": ("switches:adopt_state", "take a moved or restored state into use"),
         "go-live": ("switches:go_live", "go from trying things out to real sending"),
     },
     "The state": {

@@ -1,4 +1,4 @@
-"""`pause`, `resume` and `go-live`: what people decide."""
+"""`pause`, `resume`, `go-live` and `adopt`: what people decide."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from engine.cli.screen import Screen
 from engine.cli.wording import number_of
 from engine.clock import utc_now
 from engine.errors import HeldError, SetupError
+from engine.presence import adopt
 from engine.project.settings import Settings
 from engine.store import Store
 
@@ -107,3 +108,35 @@ def _agreed(screen: Screen, store: Store, settings: Settings) -> bool:
     screen.say(f"This forgets what was tried: {number_of(len(status.runs), 'run')}, {number_of(mails, 'mail')}. "
                "`holdfast backup FILE` keeps a copy.")  # fmt: skip
     return typer.confirm("Go live?", default=False)
+
+
+@command
+def adopt_state(
+    screen: Screen,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Take a state into use that was moved here or restored from a copy; until then it sends no real mail.
+
+    A restored state has forgotten what it sent since the copy was made: those days are planned again, and none of
+    their mails leaves, because they may have been sent. JSON: `forgotten_from`, `forgotten_until`, `runs`, `messages`.
+    """
+    project = open_project(screen)
+    with open_state(screen, project.settings) as store:
+        if not yes and not _is_the_only_one(screen):
+            raise HeldError("nothing was changed; say --yes to adopt this state without being asked")
+        with screen.meter() as meter:
+            done = adopt(project, store, utc_now(), meter.stage)
+    screen.emit(vars(done))
+    screen.say(("Adopted. ", "bold green"), "This state sends from here.")
+    if done.forgotten_until:
+        screen.say(f"{number_of(done.runs, 'forgotten run')} planned again; {number_of(done.messages, 'mail')} of that "
+                   "time will not be sent, because they may have been: `holdfast outbox list --state unknown`.")  # fmt: skip
+        screen.say(("! ", "yellow"), "Who unsubscribed in that time is forgotten too, but for what the provider kept: "
+                   "`holdfast suppress pull` asks SendGrid for its lists.")  # fmt: skip
+
+
+def _is_the_only_one(screen: Screen) -> bool:
+    if not screen.is_terminal or screen.as_json:
+        return False
+    screen.say("Make sure that no other Holdfast is at work with this state or a copy of it.")
+    return typer.confirm("Is this the only one?", default=False)

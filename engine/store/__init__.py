@@ -20,6 +20,7 @@ from engine.store.links import LinkedMessage, MailLinks
 from engine.store.lookup import CustomerHistory, Status
 from engine.store.outbox_rows import OutboxMessage, Outcome, Recorded, Start, Stop, Wait
 from engine.store.outbox_views import DoubtRow, GateRow, Outbox
+from engine.store.place import Place
 from engine.store.runs import RunRow, Runs
 from engine.store.snapshots import Snapshots
 from engine.store.suppressions import Suppression, Suppressions, address_key
@@ -112,6 +113,10 @@ class Store:
     def delivery_lock(self) -> AbstractContextManager[None]:
         """Hold the right to deliver: one process on SQLite, any number on PostgreSQL."""
         return locks.delivery_lock(self._database)
+
+    def place(self, folder: Path) -> Place:
+        """Where this state lives and how far it has got; `folder` keeps the file outside it."""
+        return Place(self._database, self.install, folder)
 
     def backup(self, path: Path) -> None:
         """A consistent copy of a SQLite state."""

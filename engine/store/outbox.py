@@ -141,6 +141,13 @@ class Claims:
             bulk.each(connection, outbox_sql.UNSETTLE, [(day, *step) for day, step in zip(dates, steps, strict=True)])
         return len(found)
 
+    def forgo(self, due_by: datetime, reason: str) -> int:
+        """Leave unsent what is waiting and due by an instant: it may have been sent. It becomes `unknown`; how many."""
+        waiting = and_(message.c.state.in_(_STOPPABLE), message.c.next_attempt_at <= due_by)
+        gone = update(message).where(waiting).values(state="unknown", reason=reason, owner=None, lease_until=None)
+        with self._database.write() as connection:
+            return connection.execute(gone).rowcount
+
     def postpone(self, waits: Sequence[Wait]) -> int:
         """Put claimed messages back until a later instant, without an attempt; how many were."""
         with self._database.write() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection, Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.clock import new_token
@@ -67,14 +67,14 @@ class Install:
     @property
     def id(self) -> str:
         """Random, made with the schema; travels with each message so that events find their way home."""
-        found = self._value("id")
+        found = self.value("id")
         if found is None:
             raise LookupError("the state has no install id")
         return found
 
     def environment(self) -> Environment | None:
         """Where it has delivered so far; None before the first delivery."""
-        found = self._value("environment")
+        found = self.value("environment")
         return None if found is None else ("live" if found == "live" else "folder")
 
     def bind(self, kind: Environment) -> None:
@@ -88,9 +88,16 @@ class Install:
                 "suppressions, or put the old channel back into config.yaml"
             )
 
-    def _value(self, name: str) -> str | None:
+    def value(self, name: str) -> str | None:
+        """What is kept under a name."""
         with self._database.read() as connection:
             return connection.execute(select(install.c.value).where(install.c.name == name)).scalar()
+
+    def set(self, name: str, value: str) -> None:
+        """Keep a value under a name, in place of the one before."""
+        with self._database.write() as connection:
+            _insert_new(connection, install, {"name": name}, {"value": value})
+            connection.execute(update(install).where(install.c.name == name).values(value=value))
 
     def go_live(self) -> None:
         """Begin a new state: everything goes but suppressions and pauses, and the install gets a new id."""

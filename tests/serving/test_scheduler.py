@@ -58,11 +58,11 @@ def test_a_day_of_ticks_makes_one_run(company: Company) -> None:
 
 def test_four_schedulers_at_once_make_one_run(company: Company) -> None:
     time, failures = Time(datetime(2026, 5, 1, 9)), []
-    company.project()
+    project = company.project()
 
     def tick() -> None:
         try:
-            with company.project().open_store() as store:
+            with project.open_store() as store:
                 scheduler = scheduler_of(company, time, store=store)
                 for _ in range(3):
                     scheduler.tick()
