@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from engine.delivery.gate import Judgement, judge, local_date
@@ -13,6 +14,9 @@ from engine.messages.mail import Mail, RenderFailed
 from engine.store import OutboxMessage, Stop, Store, Wait
 
 JUDGED_FOR_S = 2.0  # a message that waited longer since the gate passes it again: an unsubscribe counts within 5 s
+
+MOST_DEATHS = 3
+"""Workers that may die over one message."""
 
 
 @dataclass
@@ -157,9 +161,22 @@ class Admission:
 
     # Rendering.
 
+    @contextmanager
+    def _watched(self, message: OutboxMessage) -> Iterator[None]:
+        """Find the one message that kills workers among all that a dead worker had in hand: each is tried alone."""
+        if not message.deaths:
+            yield
+            return
+        if message.deaths >= MOST_DEATHS:
+            raise RenderFailed(f"preparing it has ended {message.deaths} workers")
+        self.store.outbox.suspect(message.id, message.token, message.deaths + 1)
+        yield
+        self.store.outbox.suspect(message.id, message.token, 0)
+
     def _render(self, message: OutboxMessage, ours_until_s: float) -> None:
         try:
-            mail = self.parts.render(message, self.parts.clock())
+            with self._watched(message):
+                mail = self.parts.render(message, self.parts.clock())
         except RenderFailed as fault:
             self.store.outbox.stop([self._stop(message, "failed", str(fault))])
             self.report.note(message, "failed", str(fault))

@@ -156,6 +156,11 @@ class Claims:
             bulk.each(connection, outbox_sql.POSTPONE, held)
         return len(held)
 
+    def suspect(self, message_id: int, token: int, deaths: int) -> None:
+        """Note how many workers a claimed message may have killed, before it is given another chance to."""
+        with self._database.write() as connection:
+            bulk.each(connection, outbox_sql.SUSPECT, [(deaths, message_id, token)])
+
     def release(self, owner: str, message_ids: Iterable[int] | None = None) -> int:
         """Give back what this owner claimed and did not begin to send: all of it, or the messages named."""
         mine = and_(LEASED, message.c.owner == owner, message.c.state == "claimed")

@@ -36,6 +36,9 @@ class OutboxMessage(NamedTuple):
     values_json: str
     #: Earlier attempts that count towards giving up.
     attempts: int
+    #: Workers that died while they had it in hand: 1 for all that a dead worker had claimed, more for one that was
+    #: being prepared alone when its worker died.
+    deaths: int
 
 
 @dataclass(frozen=True)

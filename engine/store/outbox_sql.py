@@ -40,6 +40,7 @@ _QUEUES = (
 )
 _END = (
     "UPDATE message SET state = CASE state WHEN 'claimed' THEN 'planned' ELSE 'in_doubt' END, owner = NULL, "
+    "deaths = CASE WHEN state = 'claimed' AND deaths = 0 THEN 1 ELSE deaths END, "
     f"lease_until = NULL WHERE {LEASED.text}{{over}} RETURNING id, state"
 )
 _GATE = (
@@ -70,6 +71,7 @@ END_SENDING = (
     "WHERE id = ?"
 )
 STOP = "UPDATE message SET state = ?, reason = ?, owner = NULL, lease_until = NULL WHERE id = ?"
+SUSPECT = "UPDATE message SET deaths = ? WHERE id = ? AND token = ?"
 POSTPONE = "UPDATE message SET state = 'planned', next_attempt_at = ?, owner = NULL, lease_until = NULL WHERE id = ?"
 _STEP = "rule = ? AND customer_id = ? AND occurrence = ? AND step = ?"
 UNCOUNT = f"UPDATE exposure SET counts = false WHERE {_STEP}"
