@@ -14,31 +14,39 @@ from typing import Self
 from engine.store import backup, locks, lookup, schema
 from engine.store.connect import Database, Kind, instant_text, parse_url
 from engine.store.consents import ConsentRow, Consents, Wish
+from engine.store.evidence import Applied, Doubt, Evidence, RawEvent
 from engine.store.figures import Figures, figures
 from engine.store.ledger import DECISIONS, EXPOSURES, MESSAGES, SETTLINGS, ChunkResult, Ledger
 from engine.store.links import LinkedMessage, MailLinks
 from engine.store.lookup import CustomerHistory, Status
+from engine.store.outbox_care import OutboxRow
 from engine.store.outbox_rows import OutboxMessage, Outcome, Recorded, Start, Stop, Wait
 from engine.store.outbox_views import DoubtRow, GateRow, Outbox
 from engine.store.runs import RunRow, Runs
 from engine.store.snapshots import Snapshots
 from engine.store.suppressions import Suppression, Suppressions, address_key
 from engine.store.switches import Install, Switches
+from engine.store.tasks import NewTask, TaskRow, Tasks
 
 __all__ = [
     "DECISIONS",
     "EXPOSURES",
     "MESSAGES",
     "SETTLINGS",
+    "Applied",
     "ChunkResult",
     "ConsentRow",
     "CustomerHistory",
+    "Doubt",
     "DoubtRow",
     "Figures",
     "GateRow",
     "LinkedMessage",
+    "NewTask",
     "OutboxMessage",
+    "OutboxRow",
     "Outcome",
+    "RawEvent",
     "Recorded",
     "RunRow",
     "Start",
@@ -46,6 +54,7 @@ __all__ = [
     "Stop",
     "Store",
     "Suppression",
+    "TaskRow",
     "Wait",
     "Wish",
     "address_key",
@@ -63,6 +72,8 @@ class Store:
         self.ledger = Ledger(database)
         self.outbox = Outbox(database)
         self.suppressions = Suppressions(database)
+        self.tasks = Tasks(database)
+        self.evidence = Evidence(database)
         self.consents = Consents(database)
         self.links = MailLinks(database)
         self.switches = Switches(database)
