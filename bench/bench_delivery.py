@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import sendgrid
 from delivery_world import NOW, filled_store, message_rows, renderer
 
-from engine.channels import CHANNELS
+from engine.channels import CHANNELS, Place
 from engine.channels.sendgrid import request_body
 from engine.delivery import DeliveryOptions, OpenChannel, Parts, deliver
 
@@ -67,7 +67,7 @@ def pipeline(url: str, count: int) -> tuple[float, float]:
     os.environ["BENCH_KEY"] = "key"
     channel = CHANNELS["sendgrid"]
     settings = channel.Settings.model_validate({"api_key": "${BENCH_KEY}", "api_url": url})
-    opened = OpenChannel(lambda: channel.open(settings, ROOT, 10.0), live=True)
+    opened = OpenChannel(lambda: channel.open(settings, Place(ROOT, 10.0)), live=True)
     parts = Parts({"email": opened}, renderer().render, lambda due, now: {}, lambda message: None, lambda: NOW)
     options = DeliveryOptions(concurrency=64, rate_per_s=100_000)
     with tempfile.TemporaryDirectory() as folder, filled_store(Path(folder), count) as store:

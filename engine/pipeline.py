@@ -162,6 +162,7 @@ def _options(
         held_rules={} if request.believe_tables else _held(evaluation, rules, found),
         paused_rules={number for number, rule in enumerate(rules) if "*" in paused or rule.id in paused},
         approved_rules={number for number, rule in enumerate(rules) if rule.id in request.approved},
+        people_only={name for name in settings.channels if not settings.reaches_customer(name)},
         survives={number: evaluation.triggers[rule.trigger.name].survives for number, rule in enumerate(rules)},
     )
 
@@ -223,8 +224,15 @@ def check_templates(evaluation: Evaluation, templates: Templates) -> list[Proble
             "fact": set(catalog["fact"]),
             "subscription": set(catalog["subscription"]),
         }
-        for template in dict.fromkeys(rule.templates):
-            problems += templates.check(template, rule.class_, provided)
+        reaches = evaluation.warehouse.settings.reaches_customer
+        for template, is_mail in dict.fromkeys(
+            (name, reaches(step.channel)) for step in rule.steps for name in step.templates
+        ):
+            problems += (
+                templates.check(template, rule.class_, provided)
+                if is_mail
+                else templates.check_note(template, provided)
+            )
     return list(dict.fromkeys(problem for problem in problems if problem.severity == "error"))
 
 

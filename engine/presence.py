@@ -14,7 +14,7 @@ from engine.errors import HeldError
 from engine.run import daily_run
 from engine.schedule import local_date, scheduled_instant
 from engine.store import Store
-from engine.store.place import Place
+from engine.store.home import Home
 
 NOTE_EVERY = timedelta(seconds=5)
 
@@ -25,41 +25,41 @@ class Presence:
     """Watches over one delivery of a live project."""
 
     def __init__(self, project: Project, store: Store) -> None:
-        self._place = store.place(project.root)
+        self._home = store.home(project.root)
         self._noted_at: datetime | None = None
 
     def check(self) -> None:
         """Raise HeldError when this state is a copy, or older than it was."""
-        known, lost = self._place.known(), lost_since(self._place)
+        known, lost = self._home.known(), lost_since(self._home)
         if lost is not None:
             begin, end = lost
             raise HeldError(
                 f"this state is an older copy: it ends at {begin:%Y-%m-%d %H:%M} UTC and had been at work until "
                 f"{end:%Y-%m-%d %H:%M}, so it does not know what was sent in between; {_RELEASE}"
             )
-        if known is not None and known != self._place.here():
+        if known is not None and known != self._home.here():
             raise HeldError(
                 "this state has moved: it wrote to people from another machine or database. If that one is still "
                 f"at work, both would write to the same people; {_RELEASE}"
             )
         if known is None:
-            self._place.settle()
+            self._home.settle()
 
     def note(self, now: datetime) -> None:
         """Say that it is at work, at most every few seconds."""
         if self._noted_at is None or now - self._noted_at >= NOTE_EVERY:
             self._noted_at = now
-            self._place.note(now)
+            self._home.note(now)
 
     def end(self, now: datetime) -> None:
         """Say how far it got, if it did anything."""
         if self._noted_at is not None:
-            self._place.note(now)
+            self._home.note(now)
 
 
-def lost_since(place: Place) -> tuple[datetime, datetime] | None:
+def lost_since(home: Home) -> tuple[datetime, datetime] | None:
     """From when until when the state has forgotten what it did; None when it has not."""
-    inside, outside = place.reached(), place.reached_before()
+    inside, outside = home.reached(), home.reached_before()
     if outside is None or (inside is not None and inside >= outside):
         return None
     return inside or outside, outside
@@ -84,8 +84,8 @@ def adopt(
     more, so that the memory is whole again, and none of their messages leaves. They become `unknown`, and
     `holdfast outbox resend` sends single ones. Doing it twice changes nothing.
     """
-    place = store.place(project.root)
-    lost = lost_since(place)
+    home = store.home(project.root)
+    lost = lost_since(home)
     runs, messages = 0, 0
     if lost is not None:
         until = lost[1]
@@ -98,7 +98,7 @@ def adopt(
                 runs += daily_run(project, store, schedule, day, as_of, now).fresh
                 day += timedelta(days=1)
         messages = store.outbox.forgo(until, "restored")
-    place.settle()
-    place.note(now)
+    home.settle()
+    home.note(now)
     begin, end = lost or (None, None)
     return Adopted(begin, end, runs, messages)

@@ -111,6 +111,9 @@ def _name_rules(plan: Plan) -> None:
     )
     if rules:
         plan.db.executemany("INSERT INTO rule_row VALUES (?, ?, ?, ?, ?, ?, ?)", rules)
+    settings = plan.evaluation.warehouse.settings
+    notes = [name for name in settings.channels if not settings.reaches_customer(name)]
+    plan.db.execute("CREATE OR REPLACE TABLE note_channel AS SELECT unnest(?::VARCHAR[]) AS channel", [notes])
     zones = plan.evaluation.warehouse.zones
     plan.db.execute(
         "CREATE OR REPLACE TABLE zone_name AS SELECT unnest(?::INTEGER[]) AS zone_no, unnest(?) AS zone",
@@ -144,10 +147,12 @@ _SETTLINGS = f"""
     FROM settling AS s JOIN chunk_of AS b USING (cust) JOIN rule_row AS r USING (rule_no)"""
 
 _EXPOSURES = f"""
-    SELECT b.chunk, r.rule, b.customer_id, d.occurrence, d.step_id AS step, k.key AS address_key, r.topic, r.class,
-        d.arm, CAST(d.local_date AS VARCHAR) AS local_date, {_INSTANT.format("d.not_before")} AS exposed_at
+    SELECT b.chunk, r.rule, b.customer_id, d.occurrence, d.step_id AS step, CASE WHEN n.channel IS NULL THEN k.key END AS address_key, r.topic,
+        r.class, d.arm, CAST(d.local_date AS VARCHAR) AS local_date, {_INSTANT.format("d.not_before")} AS exposed_at
     FROM decision AS d JOIN chunk_of AS b USING (cust) JOIN rule_row AS r USING (rule_no) JOIN person AS p USING (cust)
-    LEFT JOIN address_key AS k USING (addr) WHERE d.outcome IN ('send', 'hold_out')"""
+    LEFT JOIN address_key AS k USING (addr) LEFT JOIN note_channel AS n ON n.channel = d.channel
+    WHERE d.outcome IN ('send', 'hold_out')"""
+"""Only what reaches the customer counts for the caps of an address."""
 
 _MESSAGES = f"""
     SELECT b.chunk,

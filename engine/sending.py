@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from threading import Event
 
 from engine.api import Project
-from engine.channels import CHANNELS
+from engine.channels import CHANNELS, Place
 from engine.clock import utc_now
-from engine.delivery import DeliveryOptions, DeliveryReport, OpenChannel, Parts, Progress, deliver
-from engine.messages import Mail, Renderer, Sender, Templates, Workspace
+from engine.delivery import DeliveryOptions, DeliveryReport, OpenChannel, Parts, Progress, Redirection, deliver
+from engine.messages import Mail, Note, Renderer, Sender, Templates, Workspace
+from engine.messages.clicks import remembering
 from engine.presence import Presence
 from engine.project.settings_values import QuietHours
 from engine.recheck import still_true
@@ -37,8 +39,12 @@ def send_due(
     presence = Presence(project, store) if project.live else None
     if presence:
         presence.check()
+    owners = {name: rule.owner for rule in project.rules for name in (rule.id, *rule.was)}
 
-    def render(message: OutboxMessage, now: datetime) -> Mail:
+    def render(message: OutboxMessage, now: datetime) -> Mail | Note:
+        if not project.settings.reaches_customer(message.channel):
+            note = made.note(message, now)
+            return replace(note, assignee=note.assignee or owners.get(message.rule))
         mail = made.render(message, now)
         if presence:
             presence.note(utc_now())
@@ -46,12 +52,14 @@ def send_due(
         return mail
 
     parts = Parts(
-        channels=_channels(project),
+        channels=_channels(project, store),
         render=render,
         still_true=still_true(project, store, planned_at),
         quiet_hours=_quiet_hours(project),
         clock=clock,
+        redirection=_redirection(project),
     )
+    store.tasks.try_again([name for name, kind in project.settings.uses.items() if kind == "task"])
     report = deliver(store, parts, _options(project), on_progress=on_progress, stop=stop)
     if presence:
         presence.end(utc_now())
@@ -74,17 +82,25 @@ def renderer(project: Project, store: Store) -> Renderer:
     senders: dict[str, Sender] = {
         class_: Sender.of(sender.from_, sender.reply_to) for class_, sender in settings.sender.items()
     }
-    return Renderer(templates_of, workspace, senders, [settings.signing_secret(live=project.live)])
+    keep_links = remembering(store.links.keep) if settings.web.track_clicks else None
+    return Renderer(templates_of, workspace, senders, [settings.signing_secret(live=project.live)], keep_links)
 
 
-def _channels(project: Project) -> dict[str, OpenChannel]:
+def _channels(project: Project, store: Store) -> dict[str, OpenChannel]:
+    """Opened where and as config.yaml says. Only those that reach customers decide what a state belongs to."""
     settings = project.settings
+    place = Place(project.root, settings.delivery.timeout_s, store)
     opened = {}
     for name, kind in settings.uses.items():
         channel = CHANNELS[kind]
-        session = partial(channel.open, settings.channels[name], project.root, settings.delivery.timeout_s)
-        opened[name] = OpenChannel(session, channel.live)
+        session = partial(channel.open, settings.channels[name], place)
+        opened[name] = OpenChannel(session, channel.live and channel.reaches_customer, channel.reaches_customer)
     return opened
+
+
+def _redirection(project: Project) -> Redirection | None:
+    delivery = project.settings.delivery
+    return Redirection(delivery.only_to, delivery.rewrite_to) if delivery.test_mode else None
 
 
 def _quiet_hours(project: Project) -> Callable[[OutboxMessage], QuietHours | None]:

@@ -11,11 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from engine.messages.mail import Mail
+from engine.messages.note import Note
+from engine.project.settings_values import NoteSettings
+from engine.store import Store
+
+Content = TypeVar("Content", Mail, Note, contravariant=True)
 
 
 class Result(StrEnum):
@@ -51,10 +56,10 @@ class Answer:
     of_channel: bool = False
 
 
-class Session(Protocol):
-    """One connection of one thread."""
+class Session(Protocol[Content]):
+    """One connection of one thread. It carries mails to customers, or notes about them."""
 
-    def send(self, mail: Mail, custom_args: Mapping[str, str]) -> Answer:
+    def send(self, content: Content, custom_args: Mapping[str, str], /) -> Answer:
         """Try once. `custom_args` travel with the mail, come back with its events and hold no personal data."""
 
     def close(self) -> None:
@@ -62,14 +67,29 @@ class Session(Protocol):
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a session is opened: the project's folder, the longest wait for an answer, and the state if there is one."""
+
+    root: Path
+    timeout_s: float
+    store: Store | None = None
+
+
+@dataclass(frozen=True)
 class Channel:
     """One kind of channel, as registered.
 
-    `live`: its mail leaves the house. `open(settings, root, timeout_s)` makes a session; `root` is the project folder,
-    `timeout_s` the longest wait for an answer. It raises SetupError when a secret is missing.
+    `live`: what it carries leaves the house. `open(settings, place)` makes a session; it raises SetupError when a secret
+    is missing. With settings that are `NoteSettings` it carries notes, which reach no customer: no address, consent or
+    cap stands in their way.
     """
 
     name: str
     Settings: type[BaseModel]
     live: bool
-    open: Callable[[Any, Path, float], Session]
+    open: Callable[[Any, Place], Session[Any]]
+
+    @property
+    def reaches_customer(self) -> bool:
+        """Whether it carries mails to customers."""
+        return not issubclass(self.Settings, NoteSettings)

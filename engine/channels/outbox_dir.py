@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.channels.answers import answer
-from engine.channels.base import Answer, Channel, Result
+from engine.channels.base import Answer, Channel, Place, Result
 from engine.channels.mime import mime_bytes
 from engine.messages.mail import Mail
 from engine.project.types import Line, StrictModel
@@ -52,8 +52,8 @@ class Folder:
             os.close(directory)
 
 
-def _open(settings: Settings, root: Path, timeout_s: float) -> Folder:  # noqa: ARG001 - a folder answers at once
-    return Folder(root / settings.path)
+def _open(settings: Settings, place: Place) -> Folder:
+    return Folder(place.root / settings.path)
 
 
 CHANNEL = Channel("outbox_dir", Settings, live=False, open=_open)

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import python_http_client
@@ -33,7 +32,7 @@ from sendgrid.helpers.mail import Mail as RequestBody
 from engine import clock
 from engine.addresses import Mailbox
 from engine.channels.answers import answer
-from engine.channels.base import Answer, Channel, Result
+from engine.channels.base import Answer, Channel, Place, Result
 from engine.channels.wire import NotSent, Reply, Unclear, Wire
 from engine.messages.mail import Mail
 from engine.project.secret import Secret
@@ -172,8 +171,8 @@ def _wait_s(headers: Mapping[str, str]) -> float | None:
     return min(max(wait, 0.0), LONGEST_WAIT_S)
 
 
-def _open(settings: Settings, root: Path, timeout_s: float) -> Api:  # noqa: ARG001 - nothing here is in the project
-    return Api(settings, timeout_s)
+def _open(settings: Settings, place: Place) -> Api:
+    return Api(settings, place.timeout_s)
 
 
 CHANNEL = Channel("sendgrid", Settings, live=True, open=_open)

@@ -8,13 +8,12 @@ import smtplib
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from engine.channels.answers import answer
-from engine.channels.base import Answer, Channel, Result
+from engine.channels.base import Answer, Channel, Place, Result
 from engine.channels.mime import mime_bytes
 from engine.messages.mail import Mail
 from engine.project.secret import Secret
@@ -167,12 +166,14 @@ def _queue_id(said: bytes) -> str | None:
     return found[1].decode() if found else None
 
 
-def _open(settings: Settings, root: Path, timeout_s: float) -> Connection:
+def _open(settings: Settings, place: Place) -> Connection:
     tls = ssl.create_default_context()
     if settings.ca_file:
-        tls.load_verify_locations(root / settings.ca_file)
+        tls.load_verify_locations(place.root / settings.ca_file)
     password = settings.password.reveal() if settings.password else None
-    return Connection(Login(settings.host, settings.port, settings.security, settings.user, password, tls, timeout_s))
+    return Connection(
+        Login(settings.host, settings.port, settings.security, settings.user, password, tls, place.timeout_s)
+    )
 
 
 CHANNEL = Channel("smtp", Settings, live=True, open=_open)

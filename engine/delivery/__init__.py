@@ -12,6 +12,7 @@ from engine.delivery.options import (
     StillTrue,
 )
 from engine.delivery.pipeline import deliver
+from engine.delivery.redirection import Redirection
 from engine.delivery.signals import stop_on_signals
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "OpenChannel",
     "Parts",
     "Progress",
+    "Redirection",
     "StillTrue",
     "deliver",
     "judge",

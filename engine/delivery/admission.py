@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from engine.delivery.gate import Judgement, judge, local_date
 from engine.delivery.options import LEASE_MARGIN_S, DeliveryOptions, DeliveryReport, Parts
 from engine.messages.mail import Mail, RenderFailed
+from engine.messages.note import Note
 from engine.store import OutboxMessage, Stop, Store, Wait
 
 JUDGED_FOR_S = 2.0  # a message that waited longer since the gate passes it again: an unsubscribe counts within 5 s
@@ -21,10 +22,10 @@ MOST_DEATHS = 3
 
 @dataclass
 class Ready:
-    """A message that passed the gate, with its mail. Seconds are monotonic."""
+    """A message that passed the gate, with its mail or note. Seconds are monotonic."""
 
     message: OutboxMessage
-    mail: Mail
+    content: Mail | Note
     judged_at_s: float
     ours_until_s: float
 
@@ -95,8 +96,7 @@ class Admission:
             self.parts.clock(), limit, self.owner, self.options.lease_s, channels=channels, without_rules=paused.keys()
         )
         if found and not self._is_bound:
-            live = any(channel.live for channel in self.parts.channels.values())
-            self.store.install.bind("live" if live else "folder")
+            self.store.install.bind("live" if self.parts.live else "folder")
             self._is_bound = True
         self._claimed.extend((message, until_s) for message in found)
         self.is_dry = not found
@@ -120,7 +120,8 @@ class Admission:
         barred: list[tuple[OutboxMessage, Judgement]] = []
         for message in messages:
             hours = self.parts.quiet_hours(message)
-            judgement = judge(message, rows.get(message.id), self._untrue, hours, now)
+            reaches = self.parts.channels[message.channel].reaches_customer
+            judgement = judge(message, rows.get(message.id), self._untrue, hours, now, reaches_customer=reaches)
             if judgement.verdict == "send":
                 passed.append(message)
             else:
@@ -176,9 +177,15 @@ class Admission:
     def _render(self, message: OutboxMessage, ours_until_s: float) -> None:
         try:
             with self._watched(message):
-                mail = self.parts.render(message, self.parts.clock())
+                content = self.parts.render(message, self.parts.clock())
         except RenderFailed as fault:
             self.store.outbox.stop([self._stop(message, "failed", str(fault))])
             self.report.note(message, "failed", str(fault))
-        else:
-            self.ready.append(Ready(message, mail, time.monotonic(), ours_until_s))
+            return
+        if self.parts.redirection and isinstance(content, Mail):
+            redirected = self.parts.redirection.of(content)
+            if redirected is None:  # stays claimed until this delivery ends, like all that is held
+                self.report.note(message, "held", "not_in_only_to")
+                return
+            content = redirected
+        self.ready.append(Ready(message, content, time.monotonic(), ours_until_s))

@@ -43,13 +43,16 @@ def judge(
     untrue: Mapping[int, str],
     quiet_hours: QuietHours | None,
     now: datetime,
+    *,
+    reaches_customer: bool = True,
 ) -> Judgement:
     """Whether a claimed message may leave at `now`.
 
-    `row`: what the state knows about it at this moment. `untrue`: messages whose reason no longer holds.
+    `row`: what the state knows about it at this moment. `untrue`: messages whose reason no longer holds. What does not
+    reach the customer needs no address, and of all that customers can say only erasure stops it.
     """
     try:
-        return _judge(message, row, untrue, quiet_hours, now)
+        return _judge(message, row, untrue, quiet_hours, now, reaches_customer)
     except Exception as fault:  # noqa: BLE001 - fail closed, whatever it was
         return Judgement("held", f"{type(fault).__name__}: {fault}"[:300])
 
@@ -60,18 +63,19 @@ def _judge(
     untrue: Mapping[int, str],
     quiet_hours: QuietHours | None,
     now: datetime,
+    reaches_customer: bool,
 ) -> Judgement:
     if row is None or row.state != "claimed" or row.token != message.token:
         return Judgement("paused", "claimed by another")
-    if reason := _suppression(message, row, now):
+    if reason := _suppression(message, row, now, reaches_customer):
         return Judgement("suppressed", reason)
     if row.expired:
         return Judgement("expired", "expired")
     if row.paused or row.rule_paused:
         return Judgement("paused", "rule_paused")
-    if reason := untrue.get(message.id) or _unusable(message.recipient):
+    if reason := untrue.get(message.id) or (_unusable(message.recipient) if reaches_customer else None):
         return Judgement("cancelled", reason)
-    ends_at = quiet_until(now, message.zone, quiet_hours) if quiet_hours else None
+    ends_at = quiet_until(now, message.zone, quiet_hours) if quiet_hours and reaches_customer else None
     return Judgement("postpone", "quiet_hours", ends_at) if ends_at else SEND
 
 
@@ -82,12 +86,12 @@ def _unusable(recipient: str) -> str | None:
         return "invalid_address"
 
 
-def _suppression(message: OutboxMessage, row: GateRow, now: datetime) -> str | None:
+def _suppression(message: OutboxMessage, row: GateRow, now: datetime, reaches_customer: bool) -> str | None:
     """The kind of suppression that stops this message. Preferences about how often are the planner's business."""
     for kind, topic, until in row.suppressions:
         if kind == "erased":
             return kind
-        if message.class_ == "legal":
+        if message.class_ == "legal" or not reaches_customer:
             continue
         if kind in _STOPS_SERVICE:
             return kind

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from engine.channels.base import Session
+from engine.delivery.redirection import Redirection
 from engine.errors import Problem, SetupError
 from engine.messages.mail import Mail
+from engine.messages.note import Note
 from engine.project.settings_values import QuietHours
 from engine.store import OutboxMessage
 
@@ -26,8 +29,9 @@ StillTrue = Callable[[Candidates, datetime], Mapping[int, str]]
 class OpenChannel:
     """A channel with its settings. `open` makes a session; it is called once per worker thread and channel."""
 
-    open: Callable[[], Session]
+    open: Callable[[], Session[Any]]
     live: bool
+    reaches_customer: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,14 +67,20 @@ class Parts:
     """What delivery works with, besides the store.
 
     `render(message, now)` raises RenderFailed for a message that cannot be made. `quiet_hours(message)`: the hours, in
-    the customer's zone, at which it must not leave. `clock` gives naive UTC.
+    the customer's zone, at which it must not leave. `clock` gives naive UTC. `redirection`: set in test mode.
     """
 
     channels: Mapping[str, OpenChannel]
-    render: Callable[[OutboxMessage, datetime], Mail]
+    render: Callable[[OutboxMessage, datetime], Mail | Note]
     still_true: StillTrue
     quiet_hours: Callable[[OutboxMessage], QuietHours | None]
     clock: Callable[[], datetime]
+    redirection: Redirection | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether mail reaches real people."""
+        return self.redirection is None and any(channel.live for channel in self.channels.values())
 
 
 @dataclass(frozen=True)

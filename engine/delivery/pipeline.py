@@ -146,7 +146,7 @@ class _Delivery:
         for one in begun:
             attempt_id = recorded.attempts.get(one.message.id)
             if attempt_id is not None:  # otherwise somebody else has claimed it meanwhile
-                workers.begin(Call(one.message, attempt_id, one.mail, self._custom_args(one, attempt_id), until_s))
+                workers.begin(Call(one.message, attempt_id, one.content, self._custom_args(one, attempt_id), until_s))
 
     def _custom_args(self, one: Ready, attempt_id: int) -> dict[str, str]:
         return {"message": str(one.message.id), "attempt": str(attempt_id), "install": self.install_id}

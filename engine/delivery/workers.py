@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import Any
 
 from engine.channels.answers import answer
 from engine.channels.base import Answer, Result, Session
 from engine.delivery.options import OpenChannel
 from engine.messages.mail import Mail
+from engine.messages.note import Note
 from engine.store import OutboxMessage
 
 _EXIT = None
@@ -23,7 +25,7 @@ class Call:
 
     message: OutboxMessage
     attempt_id: int
-    mail: Mail
+    content: Mail | Note
     custom_args: Mapping[str, str]
     until_s: float
 
@@ -44,7 +46,7 @@ class Workers:
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._answers: SimpleQueue[Called] = SimpleQueue()
         self._threads: list[Thread] = []
-        self._first: dict[str, Session] | None = self._open()  # a missing secret shows before anything is claimed
+        self._first: dict[str, Session[Any]] | None = self._open()  # a missing secret shows before anything is claimed
         self.under_way = 0
 
     def begin(self, call: Call) -> None:
@@ -77,20 +79,20 @@ class Workers:
         for session in (self._first or {}).values():
             session.close()
 
-    def _open(self) -> dict[str, Session]:
+    def _open(self) -> dict[str, Session[Any]]:
         return {name: channel.open() for name, channel in self._channels.items()}
 
-    def _work(self, sessions: Mapping[str, Session]) -> None:
+    def _work(self, sessions: Mapping[str, Session[Any]]) -> None:
         while (call := self._calls.get()) is not _EXIT:
             self._answers.put(Called(call, _called(call, sessions[call.message.channel])))
         for session in sessions.values():
             session.close()
 
 
-def _called(call: Call, session: Session) -> Answer:
+def _called(call: Call, session: Session[Any]) -> Answer:
     if time.monotonic() > call.until_s:
         return answer(Result.RETRY, "this process slept through its lease", of_channel=True)
     try:
-        return session.send(call.mail, call.custom_args)
+        return session.send(call.content, call.custom_args)
     except Exception as fault:  # noqa: BLE001 - a fault of ours; whether the mail left is not known
         return answer(Result.IN_DOUBT, f"{type(fault).__name__}: {fault}")

@@ -14,12 +14,13 @@ from engine.messages.header_text import HeaderTextError, one_line
 from engine.messages.locales import canonical, chain
 from engine.messages.sandbox import MailEnvironment
 from engine.messages.shelf import File, LanguageLoader, Sheet, Shelf
-from engine.messages.templates import LINKS, WORKSPACE, MailTemplate, Templates, Variant
-from engine.project.types import StrictModel
+from engine.messages.templates import LINKS, WORKSPACE, MailTemplate, NoteTemplate, Templates, Variant
+from engine.project.types import DayCount, StrictModel
 from engine.project.yaml_source import validate
 
 _MAIL = re.compile(r"(?!layouts/)(?P<name>.+)/mail\.html\Z")
 _TRANSLATED_MAIL = re.compile(r"(?!layouts/)(?P<name>.+)/mail\.(?P<tag>[^/]+)\.(?:html|txt)\Z")
+_NOTE = re.compile(r"(?!layouts/)(?P<name>.+)/note\.txt\Z")
 _FRONT_NAMES = frozenset({*NAMESPACES, "lang", "dir"})
 
 SheetOf = Callable[[File], Sheet | None]
@@ -31,6 +32,14 @@ class FrontMatter(StrictModel):
     subject: str
     preheader: str = ""
     reply_to: str | None = None
+
+
+class NoteFrontMatter(StrictModel):
+    """What stands between the two `---` lines at the head of a note."""
+
+    title: str
+    assignee: str | None = None
+    due_in: DayCount | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +66,11 @@ def load_templates(files: Mapping[str, str], *, default_locale: str) -> Template
     """
     loader = _Loader(Shelf(files), canonical(default_locale) or "en")
     mails = {mail.name: mail for mail in loader.mails()}
+    notes = dict(loader.notes())
     problems = {*loader.problems, *(problem for file in loader.shelf.files.values() for problem in file.problems)}
     if any(problem.severity == "error" for problem in problems):
         raise SetupError(problems)
-    return Templates(mails, problems)
+    return Templates(mails, problems, notes)
 
 
 class _Lacking(Exception):  # noqa: N818 - a signal inside this file
@@ -86,6 +96,29 @@ class _Loader:
                     yield mail
             else:
                 self._refuse_orphan(file)
+
+    def notes(self) -> Iterator[tuple[str, NoteTemplate]]:
+        """Every folder with a `note.txt`."""
+        for file in list(self.shelf.files.values()):
+            match = _NOTE.fullmatch(file.name)
+            note = self._note_template(file) if match else None
+            if match and note:
+                yield match["name"], note
+
+    def _note_template(self, file: File) -> NoteTemplate | None:
+        given = self._front(file, NoteFrontMatter, "title")
+        try:
+            body = self._part(file, self.default_tag, is_html=False)
+        except _Lacking:
+            return None
+        if given is None:
+            return None
+        front, sheets = given
+        names = body.names | _names_at_head(file, sheets)
+        self._know_names(names)
+        made = {key: self._template(sheet, self.default_tag, is_html=False) for key, sheet in sheets.items()}
+        due_in = front.due_in if isinstance(front, NoteFrontMatter) else None
+        return NoteTemplate(file.path, made["title"], made.get("assignee"), due_in, body.template, names)
 
     def _refuse_orphan(self, file: File) -> None:
         match = _TRANSLATED_MAIL.fullmatch(file.name)
@@ -118,16 +151,16 @@ class _Loader:
 
     def _variant(self, file: File, tag: str, text_path: str | None) -> Variant | None:
         text_file = self.shelf.files.get(text_path) if text_path else None
-        front = self._front(file)
+        given = self._front(file, FrontMatter, "subject")
         try:
             html = self._part(file, tag, is_html=True)
             text = self._part(text_file or file, tag, is_html=False)
         except _Lacking:
             return None
-        if front is None:
+        if given is None:
             return None
-        named_at_head = {name: (file.path, at) for sheet in front.values() for name, at in sheet.reading.names.items()}
-        names = html.names | text.names | named_at_head
+        front = given[1]
+        names = html.names | text.names | _names_at_head(file, front)
         self._know_names(names)
         self._drawn[file.path] = [drawn for part in (html, text) for drawn, _ in part.readings]
         made = {key: self._template(sheet, tag, is_html=False) for key, sheet in front.items()}
@@ -138,29 +171,33 @@ class _Loader:
 
     # Front matter.
 
-    def _front(self, file: File) -> dict[str, Sheet] | None:
+    def _front(self, file: File, model: type[StrictModel], first: str) -> tuple[StrictModel, dict[str, Sheet]] | None:
+        """What stands at the head of a file: as read, and each of its texts compiled; `first` must not be empty."""
         if file.front is None or not isinstance(file.front.value, dict):
             if not file.problems:
-                expected = "expected --- and a subject at the head of the file"
-                self._note(file, 1, "HF502", "a mail without front matter", expected)
+                expected = f"expected --- and a {first} at the head of the file"
+                what = "a mail" if first == "subject" else "a note"
+                self._note(file, 1, "HF502", f"{what} without front matter", expected)
             return None
         try:
-            front = validate(FrontMatter, file.front, file.path)
+            front = validate(model, file.front, file.path)
         except SetupError as error:
             self.problems |= set(error.problems)
             return None
         sheets = {}
-        for key, text in front.model_dump(exclude_none=True).items():
+        for key, text in front:
+            if not isinstance(text, str):
+                continue
             node = file.front.value.get(key)
             sheets[key] = self.shelf.line_of_text(text, file.path, node.line if node else 1)
-            self._check_front(file, key, text, sheets[key], node.line if node else 1)
-        return sheets if all(sheet.code for sheet in sheets.values()) else None
+            self._check_front(file, key, text, sheets[key], node.line if node else 1, required=key == first)
+        return (front, sheets) if all(sheet.code for sheet in sheets.values()) else None
 
-    def _check_front(self, file: File, key: str, text: str, sheet: Sheet, line: int) -> None:
+    def _check_front(self, file: File, key: str, text: str, sheet: Sheet, line: int, *, required: bool) -> None:
         self.problems |= set(sheet.reading.problems)
         self._refuse_free(file, sheet, _FRONT_NAMES, sheet.reading.set_here)
         try:
-            if text or key == "subject":
+            if text or required:
                 one_line(text, key)
         except HeaderTextError as fault:
             self._note(file, line, "HF502", str(fault), "expected one line of text")
@@ -270,6 +307,10 @@ class _Loader:
 
     def _is_foreign(self, other: File, mail: File, tag: str) -> bool:
         return other is not mail and self.shelf.tags.get(other.name) not in tuple(chain(tag)) and other.has_words
+
+
+def _names_at_head(file: File, front: Mapping[str, Sheet]) -> dict[Name, tuple[str, int]]:
+    return {name: (file.path, at) for sheet in front.values() for name, at in sheet.reading.names.items()}
 
 
 def _sheets(*, is_html: bool) -> SheetOf:

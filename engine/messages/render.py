@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 from jinja2 import Template, TemplateError
 
 from engine.addresses import AddressError, Mailbox, parse_address, parse_mailbox
 from engine.messages.bounds import LONGEST_TEXT, BoundExceeded, rendering
+from engine.messages.clicks import KeepLinks, through_us
 from engine.messages.formats import FormatError
 from engine.messages.header_text import HeaderTextError, checked_line, display_name, single_line
 from engine.messages.links import PATHS, Links
 from engine.messages.locales import direction
 from engine.messages.mail import Mail, RenderFailed
+from engine.messages.note import Note
 from engine.messages.plain_text import tidy
 from engine.messages.templates import MailTemplate, Templates, Variant
 from engine.messages.values import AttributeText, ValueFault, Values, unpack
@@ -44,6 +47,21 @@ class MessageRow(Protocol):
     def zone(self) -> str: ...  # noqa: D102
     @property
     def values_json(self) -> str: ...  # noqa: D102
+
+
+class NoteRow(MessageRow, Protocol):
+    """What a note tells besides."""
+
+    @property
+    def rule(self) -> str: ...  # noqa: D102
+    @property
+    def step(self) -> str: ...  # noqa: D102
+    @property
+    def customer_id(self) -> str: ...  # noqa: D102
+    @property
+    def occurrence(self) -> str: ...  # noqa: D102
+    @property
+    def topic(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -76,13 +94,15 @@ class Renderer:
     """Renders messages; safe to share between threads.
 
     `templates_of` gives the pinned templates of a snapshot and is asked once per snapshot. `senders` is by class;
-    `legal` uses the service one.
+    `legal` uses the service one. `keep_links` stores where the links of marketing mail lead, which then go through us;
+    without it they are left alone.
     """
 
     templates_of: Callable[[str], Templates]
     workspace: Workspace
     senders: Mapping[str, Sender]
     secrets: Sequence[str]
+    keep_links: KeepLinks | None = None
     _templates: dict[str, Templates] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +117,33 @@ class Renderer:
         except _FAULTS as fault:
             raise RenderFailed(_reason(fault)) from fault
 
+    def note(self, message: NoteRow, now: datetime) -> Note:
+        """The note of one message, dated `now`, in the workspace's language. Raises RenderFailed as `render` does."""
+        try:
+            return self._note(message, now)
+        except _FAULTS as fault:
+            raise RenderFailed(_reason(fault)) from fault
+
+    def _note(self, message: NoteRow, now: datetime) -> Note:
+        values = unpack(message.values_json)
+        own = self.workspace
+        rendering.begin(locale=own.locale, zone=own.timezone, currency=own.currency, right_to_left=False)
+        context = self._context(message, {"customer": {}, **values}, own.locale, direction(own.locale))
+        template = self._templates_of(message).notes.get(message.template)
+        if template is None:  # a mail serves as one too: its subject, and its text as the words suggested
+            mail = self._template_of(message).default
+            context.update(subject=_line(mail.subject, context), preheader="")
+            title, text, assignee, due_in = str(context["subject"]), _rendered(mail.text, context), "", None
+        else:
+            title, text = _line(template.title, context), _rendered(template.text, context)
+            assignee = _line(template.assignee, context) if template.assignee else ""
+            due_in = template.due_in
+        local_date = now.replace(tzinfo=UTC).astimezone(ZoneInfo(own.timezone)).date()
+        return Note(
+            message.key, message.rule, message.step, message.customer_id, message.occurrence, message.class_,
+            message.topic, checked_line(title, "title"), text.strip("\n") + "\n", values, assignee or None, due_in, local_date,
+        )  # fmt: skip
+
     def _render(self, message: MessageRow, now: datetime) -> Mail:
         values = unpack(message.values_json)
         customer = values.setdefault("customer", {})
@@ -109,6 +156,9 @@ class Renderer:
         preheader = _line(variant.preheader, context)
         context.update(subject=subject, preheader=preheader)
         html, text = _rendered(variant.html, context), _rendered(variant.text, context)
+        headers = self._headers(message, context["links"], html)
+        if self.keep_links and self._links and message.class_ == "marketing":
+            html = through_us(html, message.key, self._links, self.keep_links)
         return Mail(
             message_key=message.key,
             sender=sender.from_,
@@ -120,13 +170,17 @@ class Renderer:
             text=tidy(text) if variant.text_is_derived else text.strip("\n") + "\n",
             message_id=f"<{message.key[:40]}@{sender.from_.address.partition('@')[2]}>",
             date=now,
-            headers=self._headers(message, context["links"], html),
+            headers=headers,
         )
 
-    def _template_of(self, message: MessageRow) -> MailTemplate:
+    def _templates_of(self, message: MessageRow) -> Templates:
         templates = self._templates.get(message.snapshot_sha)
         if templates is None:
             templates = self._templates[message.snapshot_sha] = self.templates_of(message.snapshot_sha)
+        return templates
+
+    def _template_of(self, message: MessageRow) -> MailTemplate:
+        templates = self._templates_of(message)
         if message.template not in templates:
             raise ValueFault(f'the template "{message.template}" is not in the snapshot this message was planned with')
         return templates[message.template]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from jinja2 import Template
 
 from engine.errors import Problem, did_you_mean
 from engine.messages.grammar import CUSTOMER_NAMESPACES, Name
 from engine.messages.locales import canonical, chain, language
+from engine.project.durations import Duration
 
 LINKS = frozenset({"unsubscribe", "preferences"})
 WORKSPACE = frozenset({"name", "postal_address", "public_url", "locale", "currency", "timezone"})
@@ -71,11 +73,28 @@ class MailTemplate:
         return variant, tag if language(tag) == language(variant.tag) else variant.tag
 
 
-class Templates:
-    """All mails of one snapshot. `warnings` are problems that do not prevent loading."""
+@dataclass(frozen=True)
+class NoteTemplate:
+    """What the company's own people or systems are told, in the workspace's language only."""
 
-    def __init__(self, mails: Mapping[str, MailTemplate], warnings: Collection[Problem] = ()) -> None:
-        self.mails = mails
+    path: str
+    title: Template
+    assignee: Template | None
+    due_in: Duration | None
+    text: Template
+    names: Mapping[Name, tuple[str, int]]  # with the place of the first use
+
+
+class Templates:
+    """All mails and notes of one snapshot. `warnings` are problems that do not prevent loading."""
+
+    def __init__(
+        self,
+        mails: Mapping[str, MailTemplate],
+        warnings: Collection[Problem] = (),
+        notes: Mapping[str, NoteTemplate] = MappingProxyType({}),
+    ) -> None:
+        self.mails, self.notes = mails, notes
         self.warnings = tuple(sorted(warnings, key=lambda problem: problem.order))
 
     def __contains__(self, name: object) -> bool:
@@ -85,11 +104,19 @@ class Templates:
         return self.mails[name]
 
     def values_needed(self, name: str) -> frozenset[Name]:
-        """What to pack into a message row: the customer's, facts' and subscription's values that the mail reads.
+        """What to pack into a message row: the customer's, facts' and subscription's values that the mail or note reads.
 
         `customer.locale` and `customer.name` are always among them; leave them out where the table lacks them.
         """
-        return frozenset(used for used in self.mails[name].names if used[0] in CUSTOMER_NAMESPACES) | ALWAYS_READ
+        templates = [found for found in (self.mails.get(name), self.notes.get(name)) if found]
+        read = {used for template in templates for used in template.names}
+        return frozenset(used for used in read if used[0] in CUSTOMER_NAMESPACES) | ALWAYS_READ
+
+    def check_note(self, name: str, provided: Mapping[str, Collection[str]]) -> list[Problem]:
+        """Problems of a note with these values: names nobody provides. A mail serves as one too, by its text part."""
+        if name not in self.notes:
+            return self.check(name, "note", provided)
+        return _unprovided(self.notes[name].names, {"links": LINKS, "workspace": WORKSPACE, **provided})
 
     def check(self, name: str, class_: str, provided: Mapping[str, Collection[str]]) -> list[Problem]:
         """Problems of sending this mail as `class_` with these values: names nobody provides, missing marketing parts.
@@ -98,19 +125,19 @@ class Templates:
         """
         mail = self.mails[name]
         known: dict[str, Collection[str]] = {"links": LINKS, "workspace": WORKSPACE, **provided}
-        found = [problem for variant in mail.variants for problem in _unprovided(variant, known)]
+        found = [problem for variant in mail.variants for problem in _unprovided(variant.names, known)]
         if class_ == "marketing":
             found += [problem for variant in mail.variants for problem in _missing_for_marketing(variant)]
         return sorted(set(found), key=lambda problem: problem.order)
 
 
-def _unprovided(variant: Variant, known: Mapping[str, Collection[str]]) -> list[Problem]:
+def _unprovided(names: Mapping[Name, tuple[str, int]], known: Mapping[str, Collection[str]]) -> list[Problem]:
     return [
         Problem(
             *place, None, "HF514", f'"{space}.{name}" is provided by nobody',
             "expected a name this rule and the tables have", did_you_mean(name, known.get(space, ())),
         )
-        for (space, name), place in variant.names.items()
+        for (space, name), place in names.items()
         if name not in known.get(space, ())
     ]  # fmt: skip
 

@@ -40,5 +40,7 @@ class PlanOptions:
     paused_rules: AbstractSet[int] = frozenset()
     approved_rules: AbstractSet[int] = frozenset()
     """Rules a person has released from the guard."""
+    people_only: Collection[str] = ()
+    """Channels that do not reach the customer: no address, consent or caps."""
     survives: Mapping[int, Survival] = field(default_factory=dict)
     """Per rule; a rule not named is `past` for candidates with a `rests_at` and `none` for the others."""

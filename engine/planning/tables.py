@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = tuple[Any, ...]
 
-PEOPLE_ONLY = frozenset({"task", "webhook"})
-"""Channels that do not reach the customer: no address, consent or caps."""
-
 UNLIMITED_REMINDERS = frozenset({"card_expiring"})
 """Triggers whose `before` steps wait for the next one or the anchor, however long that is."""
 
@@ -199,7 +196,7 @@ def _step_row(no: int, rule: Rule, step: Step, options: PlanOptions) -> Row:
     return (
         no, step.no, step.id, kind, sign * months, sign * days, None if elapsed is None else sign * elapsed,
         step.send_at or rule.send_at or options.send_at or time(), within_months, within_days, within_elapsed,
-        named is not None, step.send, step.channel, step.channel not in PEOPLE_ONLY,
+        named is not None, step.send, step.channel, step.channel not in options.people_only,
     )  # fmt: skip
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Literal, get_args
 
 from pydantic import GetJsonSchemaHandler
@@ -54,6 +55,14 @@ class Duration:
         if self.unit not in SECONDS:
             raise ValueError(f"{self} has no fixed length")
         return timedelta(seconds=self.n * SECONDS[self.unit])
+
+    def after(self, day: date) -> date:
+        """The local date so much later; months and years end on the month's last day where it is shorter. Days and up."""
+        if self.unit in {"days", "weeks"}:
+            return day + self.elapsed
+        months = day.year * 12 + day.month - 1 + self.n * (12 if self.unit == "years" else 1)
+        year, month = divmod(months, 12)
+        return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
     @property
     def is_calendar(self) -> bool:

@@ -67,7 +67,9 @@ def project_from_files(
     """The same from texts already read, such as those of the snapshot a run is pinned to."""
     problems: list[Problem] = []
     settings = _settings(files[CONFIG], root, channels, problems)
-    around = Surroundings(files, frozenset(_template_names(files)), settings)
+    around = Surroundings(
+        files, frozenset(_template_names(files, "mail.html")), settings, frozenset(_template_names(files, "note.txt"))
+    )
     rules: list[Rule] = []
     written: list[WrittenRule] = []
     for path in sorted(files):
@@ -131,7 +133,7 @@ def _rule_documents(path: str, text: str, problems: list[Problem]) -> Iterator[t
         yield node, "".join(body[:end])
 
 
-def _template_names(files: Iterable[str]) -> Iterator[str]:
+def _template_names(files: Iterable[str], file: str) -> Iterator[str]:
     for path in files:
-        if path.startswith("templates/") and path.endswith("/mail.html"):
-            yield path.removeprefix("templates/").removesuffix("/mail.html")
+        if path.startswith("templates/") and path.endswith(f"/{file}"):
+            yield path.removeprefix("templates/").removesuffix(f"/{file}")

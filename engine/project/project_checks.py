@@ -67,7 +67,10 @@ def _reference_problems(rules: Sequence[Rule], written: Sequence[WrittenRule]) -
 
 
 def _settings_problems(rules: Sequence[Rule], settings: Settings) -> Iterator[Problem]:
-    live = [rule for rule in rules if rule.status != "draft" and rule.steps]
+    live = [
+        rule for rule in rules
+        if rule.status != "draft" and any(settings.reaches_customer(step.channel) for step in rule.steps)
+    ]  # fmt: skip
     marketing = next((rule for rule in live if rule.class_ == "marketing"), None)
     for rule in [marketing] if marketing else []:
         for key in ("postal_address", "public_url"):

@@ -16,11 +16,15 @@ from engine.project.written import WrittenRule
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a rule may refer to. `settings` is None when config.yaml is wrong: what hangs on it is not checked."""
+    """What a rule may refer to. `settings` is None when config.yaml is wrong: what hangs on it is not checked.
+
+    `templates`: those that are mails; `notes`: those for channels that do not reach the customer.
+    """
 
     files: Mapping[str, str]
     templates: Collection[str]
     settings: Settings | None
+    notes: Collection[str] = ()
 
 
 def rule_problems(rule: WrittenRule, around: Surroundings) -> Iterator[Problem]:
@@ -82,11 +86,14 @@ def _send_problems(rule: WrittenRule, no: int, step: StepText, around: Surroundi
         yield rule.problem(place, "HF308", f"shares of {total * 100:.6g}%", "expected 100% in all")
     sends: dict[tuple[str, ...], str | None] = {("send",): step.send}
     sends |= {("variants", name, "send"): variant.send for name, variant in variants.items()}
+    may_be_note = around.settings is None or not around.settings.reaches_customer(step.channel)
+    known = {*around.templates, *around.notes} if may_be_note else around.templates
     for keys, template in sends.items():
-        if template is not None and template not in around.templates:
-            found, expected = f'unknown template "{template}"', f"expected a file templates/{template}/mail.html"
+        if template is not None and template not in known:
+            expected = f"expected a file templates/{template}/{'note.txt' if may_be_note else 'mail.html'}"
             place = rule.at_value("steps", no, *keys)
-            yield rule.problem(place, "HF317", found, expected, did_you_mean(template, around.templates))
+            found = f'unknown template "{template}"'
+            yield rule.problem(place, "HF317", found, expected, did_you_mean(template, known))
 
 
 def _step_id_problems(rule: WrittenRule) -> Iterator[Problem]:

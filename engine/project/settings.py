@@ -28,6 +28,8 @@ from engine.project.settings_values import (
     PublicUrl,
     QuietHours,
     QuietHoursOrOff,
+    Recipient,
+    Recipients,
     Sender,
     read_off,
 )
@@ -148,12 +150,23 @@ class Consent(StrictModel):
 
 
 class Delivery(StrictModel):
-    """How fast messages leave. `recheck_after`: how long a plan counts as fresh."""
+    """How fast messages leave. `recheck_after`: how long a plan counts as fresh.
+
+    With `only_to` (addresses, or @domain) or `rewrite_to` everything is a test: mail to anybody else goes to the address
+    of `rewrite_to`, or not at all.
+    """
 
     concurrency: int = Field(default=16, ge=1, le=256)
     rate_per_s: Annotated[Number, Field(gt=0, le=10_000)] = 50.0
     timeout: Timeout = Duration(10, "seconds")
     recheck_after: Window = Duration(5, "minutes")
+    only_to: Recipients = ()
+    rewrite_to: Recipient | None = None
+
+    @property
+    def test_mode(self) -> bool:
+        """Whether mail goes to testers only."""
+        return bool(self.only_to) or self.rewrite_to is not None
 
     @property
     def timeout_s(self) -> float:

@@ -11,10 +11,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
+from engine.addresses import AddressError, parse_address
 from engine.currencies import exponent
 from engine.project.durations import Duration
 from engine.project.faults import Fault
-from engine.project.types import Line, Number, Share, StrictModel, read_time
+from engine.project.types import Line, Number, Share, StrictModel, read_list, read_time
 
 LONGEST_CAP_DAYS = 366
 
@@ -87,6 +88,18 @@ def _read_sender(text: str) -> str:
     return text
 
 
+def _read_recipient(text: str) -> str:
+    try:
+        return parse_address(text)
+    except AddressError:
+        raise Fault("HF206", f'"{text}" is not an e-mail address', "expected name@example.com") from None
+
+
+def _read_recipients(text: str) -> str:
+    """An address, or `@example.com` for everybody of a domain."""
+    return _read_recipient(f"x{text}").removeprefix("x") if text.startswith("@") else _read_recipient(text)
+
+
 class Sender(StrictModel):
     """Who a class of mail comes from."""
 
@@ -151,3 +164,5 @@ Country = Annotated[str, AfterValidator(_read_country)]
 PublicUrl = Annotated[str, AfterValidator(_read_public_url)]
 Locale = Annotated[str, AfterValidator(_read_locale)]
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(read_network), WithJsonSchema({"type": "string"})]
+Recipient = Annotated[str, AfterValidator(_read_recipient)]
+Recipients = Annotated[tuple[Annotated[str, AfterValidator(_read_recipients)], ...], BeforeValidator(read_list)]

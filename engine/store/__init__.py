@@ -14,32 +14,40 @@ from typing import Self
 from engine.store import backup, locks, lookup, schema
 from engine.store.connect import Database, Kind, instant_text, parse_url
 from engine.store.consents import ConsentRow, Consents, Wish
+from engine.store.evidence import Applied, Doubt, Evidence, RawEvent
 from engine.store.figures import Figures, figures
+from engine.store.home import Home
 from engine.store.ledger import DECISIONS, EXPOSURES, MESSAGES, SETTLINGS, ChunkResult, Ledger
 from engine.store.links import LinkedMessage, MailLinks
 from engine.store.lookup import CustomerHistory, Status
+from engine.store.outbox_care import OutboxRow
 from engine.store.outbox_rows import OutboxMessage, Outcome, Recorded, Start, Stop, Wait
 from engine.store.outbox_views import DoubtRow, GateRow, Outbox
-from engine.store.place import Place
 from engine.store.runs import RunRow, Runs
 from engine.store.snapshots import Snapshots
 from engine.store.suppressions import Suppression, Suppressions, address_key
 from engine.store.switches import Install, Switches
+from engine.store.tasks import NewTask, TaskRow, Tasks
 
 __all__ = [
     "DECISIONS",
     "EXPOSURES",
     "MESSAGES",
     "SETTLINGS",
+    "Applied",
     "ChunkResult",
     "ConsentRow",
     "CustomerHistory",
+    "Doubt",
     "DoubtRow",
     "Figures",
     "GateRow",
     "LinkedMessage",
+    "NewTask",
     "OutboxMessage",
+    "OutboxRow",
     "Outcome",
+    "RawEvent",
     "Recorded",
     "RunRow",
     "Start",
@@ -47,6 +55,7 @@ __all__ = [
     "Stop",
     "Store",
     "Suppression",
+    "TaskRow",
     "Wait",
     "Wish",
     "address_key",
@@ -64,6 +73,8 @@ class Store:
         self.ledger = Ledger(database)
         self.outbox = Outbox(database)
         self.suppressions = Suppressions(database)
+        self.tasks = Tasks(database)
+        self.evidence = Evidence(database)
         self.consents = Consents(database)
         self.links = MailLinks(database)
         self.switches = Switches(database)
@@ -114,9 +125,9 @@ class Store:
         """Hold the right to deliver: one process on SQLite, any number on PostgreSQL."""
         return locks.delivery_lock(self._database)
 
-    def place(self, folder: Path) -> Place:
+    def home(self, folder: Path) -> Home:
         """Where this state lives and how far it has got; `folder` keeps the file outside it."""
-        return Place(self._database, self.install, folder)
+        return Home(self._database, self.install, folder)
 
     def backup(self, path: Path) -> None:
         """A consistent copy of a SQLite state."""

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from engine.store.connect import FETCH_ROWS, Database
 from engine.store.outbox import Claims
+from engine.store.outbox_care import Care
 from engine.store.outbox_sql import given
 from engine.store.tables import DUE, attempt, message
 
@@ -46,8 +47,8 @@ class DoubtRow:
     provider_id: str | None
 
 
-class Outbox(Claims):
-    """Claims, and the views."""
+class Outbox(Claims, Care):
+    """Claims, the views, and what people do about single messages."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)

@@ -178,9 +178,14 @@ def write_csv(entries: Iterable[Suppression], file: TextIO) -> int:
     written = 0
     for entry in entries:
         written += 1
-        cells = {name: "" if value is None else str(value) for name, value in asdict(entry).items()}
-        writer.writerow({name: f"'{cell}" if cell.startswith(_QUOTED) else cell for name, cell in cells.items()})
+        writer.writerow({name: cell_text(value) for name, value in asdict(entry).items()})
     return written
+
+
+def cell_text(value: object) -> str:
+    """A value as a cell of a CSV; what a spreadsheet would take for a formula is quoted with `'`."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(_QUOTED) else text
 
 
 def _unquoted(cell: str) -> str:

@@ -184,6 +184,7 @@ exposure = Table(
 DUE = text("state IN ('planned', 'retry_wait')")
 LEASED = text("state IN ('claimed', 'sending')")
 WITHDRAWN = text("state = 'cancelled' AND reason = 'withdrawn'")
+IN_DOUBT = text("state = 'in_doubt'")
 message = Table(
     "message",
     metadata,
@@ -226,11 +227,13 @@ message = Table(
     Index("ix_message_due", "queue", "next_attempt_at", sqlite_where=DUE, postgresql_where=DUE),
     Index("ix_message_leased", "lease_until", sqlite_where=LEASED, postgresql_where=LEASED),
     Index("ix_message_withdrawn", "key", sqlite_where=WITHDRAWN, postgresql_where=WITHDRAWN),
+    Index("ix_message_in_doubt", "id", sqlite_where=IN_DOUBT, postgresql_where=IN_DOUBT),
     Index("ix_message_customer", "customer_id"),
 )
 
 NAMED = text("provider_id IS NOT NULL")
 UNAPPLIED = text("state = 'new'")
+OF_ATTEMPT = text("attempt_id IS NOT NULL")
 attempt = Table(
     "attempt",
     metadata,
@@ -259,11 +262,13 @@ inbound_event = Table(
     Column("body", Text, nullable=False),  # JSON; '' once erased
     Column("state", Text, nullable=False),  # new, applied, orphan, quarantined
     Column("message_id", Long),
+    Column("attempt_id", Long),
     Column("address_key", Text),
     Column("detail", Text),
     UniqueConstraint("source", "event_id"),
     Index("ix_inbound_event_new", "id", sqlite_where=UNAPPLIED, postgresql_where=UNAPPLIED),
     Index("ix_inbound_event_message", "message_id"),
+    Index("ix_inbound_event_attempt", "attempt_id", sqlite_where=OF_ATTEMPT, postgresql_where=OF_ATTEMPT),
     Index("ix_inbound_event_address", "address_key"),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from smtp_servers import SmtpServer
 from engine.addresses import Mailbox
 from engine.channels import Session
 from engine.messages.mail import Mail
+from engine.messages.note import Note
+from engine.project.durations import Duration
+from engine.store import Store
 
 MAIL = Mail(
     message_key="ab" * 32,
@@ -32,6 +35,12 @@ MAIL = Mail(
         ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
     ),
 )
+NOTE = Note(
+    message_key="ab" * 32, rule="valuable", step="call", customer_id="ann", occurrence="2026-11-01",
+    class_="marketing", topic="win-back", title="Call Ann Lee", text="She pays 120 a month.\n",
+    values={"customer": {"name": "Ann Lee"}}, assignee="kim@acme.com", due_in=Duration(2, "days"),
+    local_date=date(2026, 11, 23),
+)  # fmt: skip
 CUSTOM_ARGS = {"message": "17", "attempt": "42", "install": "f00d"}
 
 
@@ -44,7 +53,9 @@ class World:
     arrived: Callable[[], list[str]]
 
 
-def other_side(name: str, stack: ExitStack, folder: Path) -> tuple[dict[str, Any], Callable[[], list[str]]]:
+def other_side(
+    name: str, stack: ExitStack, folder: Path, store: Store
+) -> tuple[dict[str, Any], Callable[[], list[str]]]:
     if name == "outbox_dir":
         return {"path": "out"}, lambda: [path.name for path in (folder / "out").glob("*.eml")]
     if name == "smtp":
@@ -54,4 +65,6 @@ def other_side(name: str, stack: ExitStack, folder: Path) -> tuple[dict[str, Any
     if name == "sendgrid":
         api = stack.enter_context(FakeSendGrid())
         return {"api_key": "${TEST_API_KEY}", "api_url": api.url}, lambda: api.recipients
+    if name == "task":
+        return {}, lambda: [one.title for one in store.tasks.listed()]
     raise NotImplementedError(f"{name}: say here how its other side is made")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.addresses import Mailbox
-from engine.channels import CHANNELS, Result
+from engine.channels import CHANNELS, Place, Result
 from engine.channels.mime import mime_bytes
 from engine.messages.header_text import display_name, single_line
 from engine.messages.mail import Mail
@@ -25,7 +25,7 @@ def parsed(content: bytes) -> EmailMessage:
 
 def folder(path: Path) -> object:
     channel = CHANNELS["outbox_dir"]
-    return channel.open(channel.Settings.model_validate({"path": "out"}), path, 1.0)
+    return channel.open(channel.Settings.model_validate({"path": "out"}), Place(path, 1.0))
 
 
 def test_the_file_is_a_whole_mail(tmp_path: Path, mail: Mail) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.addresses import Mailbox
-from engine.channels import CHANNELS, Answer, Result, Session
+from engine.channels import CHANNELS, Answer, Place, Result, Session
 from engine.channels.sendgrid import request_body
 from engine.channels.wire import LARGEST_ANSWER
 from engine.errors import SetupError
@@ -35,7 +35,7 @@ def _api_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def connect(url: str, timeout_s: float = 5.0, **settings: object) -> Session:
     given = {"api_key": "${TEST_API_KEY}", "api_url": url, **settings}
-    return CHANNEL.open(CHANNEL.Settings.model_validate(given), Path(), timeout_s)
+    return CHANNEL.open(CHANNEL.Settings.model_validate(given), Place(Path(), timeout_s))
 
 
 @pytest.fixture

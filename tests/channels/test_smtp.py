@@ -8,7 +8,7 @@ import pytest
 from channel_world import CUSTOM_ARGS
 from smtp_servers import Faults, SmtpServer, certificate
 
-from engine.channels import CHANNELS, Answer, Result, Session
+from engine.channels import CHANNELS, Answer, Place, Result, Session
 from engine.errors import SetupError
 from engine.messages.mail import Mail
 
@@ -17,7 +17,7 @@ CHANNEL = CHANNELS["smtp"]
 
 def connect(port: int, folder: Path = Path(), timeout_s: float = 5.0, **settings: object) -> Session:
     given = {"host": "127.0.0.1", "port": port, "security": "none", **settings}
-    return CHANNEL.open(CHANNEL.Settings.model_validate(given), folder, timeout_s)
+    return CHANNEL.open(CHANNEL.Settings.model_validate(given), Place(folder, timeout_s))
 
 
 def answer_to(faults: Faults, mail: Mail) -> tuple[Answer, int]:

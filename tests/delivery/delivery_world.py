@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 
-from engine.channels import CHANNELS, Answer, Result
+from engine.channels import CHANNELS, Answer, Place, Result
 from engine.delivery import Candidates, DeliveryOptions, OpenChannel, Parts
 from engine.messages import Mail, Renderer, Sender, Workspace, load_templates
 from engine.project.settings_values import QuietHours
@@ -108,13 +108,13 @@ def through_sendgrid(url: str, timeout_s: float = 5.0) -> Mapping[str, OpenChann
     """The real channel against a fake server. TEST_API_KEY must be set."""
     channel = CHANNELS["sendgrid"]
     settings = channel.Settings.model_validate({"api_key": "${TEST_API_KEY}", "api_url": url})
-    return {"email": OpenChannel(lambda: channel.open(settings, Path(), timeout_s), live=True)}
+    return {"email": OpenChannel(lambda: channel.open(settings, Place(Path(), timeout_s)), live=True)}
 
 
 def through_folder(folder: Path) -> Mapping[str, OpenChannel]:
     channel = CHANNELS["outbox_dir"]
     settings = channel.Settings.model_validate({"path": "out"})
-    return {"email": OpenChannel(lambda: channel.open(settings, folder, 5.0), live=False)}
+    return {"email": OpenChannel(lambda: channel.open(settings, Place(folder, 5.0)), live=False)}
 
 
 def states(store: Store) -> dict[str, str]:

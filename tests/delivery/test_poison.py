@@ -46,6 +46,6 @@ def test_a_message_that_kills_its_worker_fails_after_three_and_the_others_leave(
     assert exits == [9, 9, 9, 0]
     assert found.pop(POISON) == "failed"
     assert message.reason == "preparing it has ended 3 workers"
-    assert set(found.values()) <= {"accepted", "in_doubt"}  # what was under way when the first worker died
-    assert list(found.values()).count("in_doubt") <= options().concurrency
-    assert len(list(folder.glob("*.eml"))) >= list(found.values()).count("accepted")
+    assert set(found.values()) <= {"accepted", "in_doubt"}  # what was under way when a worker died
+    assert list(found.values()).count("in_doubt") <= 3 * options().concurrency
+    assert len(list(folder.rglob("*.eml"))) >= list(found.values()).count("accepted")

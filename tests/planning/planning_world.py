@@ -32,6 +32,7 @@ CREATE OR REPLACE TABLE settled (rule_no USMALLINT, cust INTEGER, occurrence VAR
 CREATE OR REPLACE TABLE seen (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR);
 CREATE OR REPLACE TABLE exposure (addr INTEGER, cust INTEGER, rule_id VARCHAR, occurrence VARCHAR, topic VARCHAR,
     class VARCHAR, local_date DATE, counts BOOLEAN);
+CREATE OR REPLACE TABLE erased_person (cust INTEGER);
 CREATE OR REPLACE TABLE suppression (addr INTEGER, kind VARCHAR, topic VARCHAR, until DATE);
 CREATE OR REPLACE TABLE last_decision (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, step_id VARCHAR,
     outcome VARCHAR, reason VARCHAR, decided_at TIMESTAMP, waited_s BIGINT);
@@ -134,6 +135,7 @@ class World:
         defaults = {
             "as_of": as_of, "horizon": as_of + timedelta(days=1), "send_at": time(9), "quiet_hours": None,
             "caps": NO_CAPS, "holdout_global": 0.0, "salt": "salt", "guard": None, "customers": len(self.people),
+            "people_only": ("task", "webhook"),
         }  # fmt: skip
         return PlanOptions(**{**defaults, **self.settings, **given})
 

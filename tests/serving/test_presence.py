@@ -61,10 +61,10 @@ def test_a_restored_state_holds_and_after_adoption_sends_nothing_twice(
     shop.store.backup(tmp_path / "copy")
     day_of(shop, FIRST + timedelta(days=1))
     assert provider.recipients == ["ann@example.com", "bob@example.com"]
-    place = shop.store.place(shop.folder)
-    place.note(datetime(2026, 5, 2, 9))  # the tests' days are not today's
+    home = shop.store.home(shop.folder)
+    home.note(datetime(2026, 5, 2, 9))  # the tests' days are not today's
     restore(shop, tmp_path / "copy")
-    place = shop.store.place(shop.folder)
+    home = shop.store.home(shop.folder)
     shop.store.install.set("at_work", datetime(2026, 5, 1, 9).isoformat())
 
     with pytest.raises(HeldError, match="older copy: it ends at 2026-05-01 09:00 UTC"):
@@ -86,7 +86,7 @@ def test_days_nobody_remembers_are_planned_again_without_a_mail(
     shop.store.backup(tmp_path / "copy")
     for number in (1, 2, 3):
         day_of(shop, FIRST + timedelta(days=number))
-    shop.store.place(shop.folder).note(datetime(2026, 5, 4, 9))
+    shop.store.home(shop.folder).note(datetime(2026, 5, 4, 9))
     restore(shop, tmp_path / "copy")
     shop.store.install.set("at_work", datetime(2026, 5, 1, 9).isoformat())
     done = adopt(shop.project(), shop.store, datetime(2026, 5, 5, 7))
@@ -126,8 +126,8 @@ def test_a_database_of_another_name_is_another_place(postgres_url: str, tmp_path
         admin.execute(f'CREATE DATABASE "{other.rsplit("/", 1)[1]}"')
     try:
         with Store.open(postgres_url) as here, Store.open(other) as there:
-            assert here.place(tmp_path).here() == here.place(tmp_path).here()
-            assert here.place(tmp_path).here() != there.place(tmp_path).here()
+            assert here.home(tmp_path).here() == here.home(tmp_path).here()
+            assert here.home(tmp_path).here() != there.home(tmp_path).here()
     finally:
         with psycopg.connect(postgres_url, autocommit=True) as admin:
             admin.execute(f'DROP DATABASE "{other.rsplit("/", 1)[1]}" WITH (FORCE)')

@@ -15,6 +15,8 @@ _LEASED = sa.text("state IN ('claimed', 'sending')")
 _WITHDRAWN = sa.text("state = 'cancelled' AND reason = 'withdrawn'")
 _NAMED = sa.text("provider_id IS NOT NULL")
 _UNAPPLIED = sa.text("state = 'new'")
+_IN_DOUBT = sa.text("state = 'in_doubt'")
+_OF_ATTEMPT = sa.text("attempt_id IS NOT NULL")
 
 
 def upgrade() -> None:
@@ -165,6 +167,7 @@ def upgrade() -> None:
     op.create_index("ix_message_customer", "message", ["customer_id"])
     op.create_index("ix_message_due", "message", ["queue", "next_attempt_at"], sqlite_where=_DUE, postgresql_where=_DUE)
     op.create_index("ix_message_leased", "message", ["lease_until"], sqlite_where=_LEASED, postgresql_where=_LEASED)
+    op.create_index("ix_message_in_doubt", "message", ["id"], sqlite_where=_IN_DOUBT, postgresql_where=_IN_DOUBT)
     op.create_index("ix_message_withdrawn", "message", ["key"], sqlite_where=_WITHDRAWN, postgresql_where=_WITHDRAWN)
     op.create_table(
         "run_count",
@@ -217,6 +220,7 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("message_id", _LONG, nullable=True),
+        sa.Column("attempt_id", _LONG, nullable=True),
         sa.Column("address_key", sa.Text(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_inbound_event"),
@@ -226,6 +230,13 @@ def upgrade() -> None:
         "ix_inbound_event_new", "inbound_event", ["id"], sqlite_where=_UNAPPLIED, postgresql_where=_UNAPPLIED
     )
     op.create_index("ix_inbound_event_message", "inbound_event", ["message_id"])
+    op.create_index(
+        "ix_inbound_event_attempt",
+        "inbound_event",
+        ["attempt_id"],
+        sqlite_where=_OF_ATTEMPT,
+        postgresql_where=_OF_ATTEMPT,
+    )
     op.create_index("ix_inbound_event_address", "inbound_event", ["address_key"])
     op.create_table(
         "link",

@@ -21,7 +21,7 @@ from engine.store.switches import Install
 _MACHINE_ID = Path("/etc/machine-id")
 
 
-class Place:
+class Home:
     """Of one state; `folder` is where the outside file is kept, the project's own."""
 
     def __init__(self, database: Database, install: Install, folder: Path) -> None:
