@@ -15,11 +15,12 @@ import typer
 from engine.addresses import AddressError, parse_address
 from engine.channels import CHANNELS
 from engine.cli.command import DONE, SOME_FAILED, RequestError, command
-from engine.cli.opening import open_settings, open_state, read_date, require_known
+from engine.cli.opening import open_project, open_settings, open_state, read_date, require_known
 from engine.cli.root import small_app
 from engine.cli.screen import Screen
 from engine.cli.wording import number_of
 from engine.clock import utc_now
+from engine.serving.chores import pull_all
 from engine.store import Store, Suppression, address_key
 from engine.store.suppressions import KINDS, read_csv, write_csv
 
@@ -79,6 +80,29 @@ def remove(screen: Screen, address: Address, kind: Kind = None, topic: Topic = N
     screen.emit({"removed": removed, "address": canonical})
     what = number_of(removed, "entry", "entries")
     screen.say((canonical, "bold"), f": {what} removed" if removed else " was not on the list")
+
+
+@app.command("pull")
+@command
+def pull_lists(screen: Screen) -> None:
+    """Ask SendGrid whom it does not write to, and keep that here too; `serve` does it every day.
+
+    Whoever is on either list gets nothing. JSON: `pulled`: channel, read and added (each by list), only_ours.
+    """
+    project = open_project(screen)
+    if "sendgrid" not in project.settings.uses.values():
+        raise RequestError("no channel in config.yaml is `use: sendgrid`; there is nobody to ask")
+    with screen.meter() as meter, open_state(screen, project.settings, create=True) as store:
+        meter.stage("reading SendGrid's lists")
+        pulled = pull_all(project, store, utc_now())
+    screen.emit({"pulled": [{"channel": name, **vars(found)} for name, found in pulled.items()]})
+    for name, found in pulled.items():
+        rows = [(one, found.read[one], found.added[one] or None) for one in found.read]
+        screen.table(["list", "entries", "new here"], rows)
+        if found.only_ours:
+            screen.say(
+                f"{number_of(found.only_ours, 'entry', 'entries')} of ours {name} does not know; they hold all the same."
+            )
 
 
 @app.command("list")

@@ -35,7 +35,11 @@ class Journal:
         self._write("error", event, facts)
 
     def _write(self, level: str, event: str, facts: dict[str, object]) -> None:
-        line = {"at": f"{self._clock().isoformat(timespec='milliseconds')}Z", "level": level, "event": event}
+        line: dict[str, object] = {
+            "at": f"{self._clock().isoformat(timespec='milliseconds')}Z",
+            "level": level,
+            "event": event,
+        }
         line |= {name: _plain(value) for name, value in facts.items() if value not in (None, "")}
         with self._lock:
             self._out.write(json.dumps(line, ensure_ascii=True) + "\n")
