@@ -10,7 +10,7 @@ import duckdb
 from engine.planning.tables import calendar
 from engine.project.rules import Rule
 from engine.project.settings import Settings
-from engine.store import Store
+from engine.store import CUSTOMER_KEY_SQL, Store
 from engine.warehouse.sql import load_rows
 
 _SETTLED = {
@@ -48,7 +48,7 @@ def load_history(
     _load_settled(db, store, rules, before_run)
     _load_decisions(db, store, rules, before_run)
     _load_exposures(db, store, rules, settings, as_of, before_run)
-    _load_suppressions(db, store)
+    _load_suppressions(db, store, secret)
     sends = store.runs.rule_sends_history([rule.id for rule in rules]) if store else []
     load_rows(db, "rule_history_read", {"rule": "VARCHAR", "run_no": "INTEGER", "sends": "BIGINT"}, sends)
     db.execute(
@@ -69,10 +69,15 @@ def _number_rules(db: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> None:
 
 
 def _key_addresses(db: duckdb.DuckDBPyConnection, secret: str) -> None:
-    """`address_key` of every address, the form in which the state remembers addresses."""
+    """`address_key` of every address, the form in which the state remembers addresses; without one, the customer's."""
     db.execute(
         "CREATE OR REPLACE TABLE address_key AS SELECT addr, sha256($secret || chr(31) || address) AS key "
         "FROM person WHERE addr = cust",
+        {"secret": secret},
+    )
+    key = CUSTOMER_KEY_SQL.format(customer_id="customer_id")
+    db.execute(
+        f"CREATE OR REPLACE TABLE customer_key AS SELECT cust, {key} AS key FROM person WHERE addr IS NULL",
         {"secret": secret},
     )
 
@@ -148,8 +153,16 @@ def _reach_back(rules: Sequence[Rule], settings: Settings, as_of: datetime) -> d
     return (as_of - timedelta(days=max([1, *caps, *repeats]) + 2)).date()
 
 
-def _load_suppressions(db: duckdb.DuckDBPyConnection, store: Store | None) -> None:
+def _load_suppressions(db: duckdb.DuckDBPyConnection, store: Store | None, secret: str) -> None:
+    """`suppression` by address, and `erased_person`: who was erased under the id they have, whatever their address."""
     load_rows(db, "suppression_read", _SUPPRESSION, store.suppressions.rows() if store else ())
+    db.execute("CREATE OR REPLACE TABLE erased_person (cust INTEGER)")
+    if db.execute("SELECT count(*) FROM suppression_read WHERE kind = 'erased'").fetchall()[0][0]:
+        db.execute(
+            "INSERT INTO erased_person SELECT p.cust FROM person AS p SEMI JOIN suppression_read AS s ON s.kind = 'erased' "
+            f"AND s.address_key = {CUSTOMER_KEY_SQL.format(customer_id='p.customer_id')}",
+            {"secret": secret},
+        )
     db.execute(
         "CREATE OR REPLACE TABLE suppression AS SELECT k.addr, s.kind, s.topic, s.until FROM suppression_read AS s "
         "JOIN address_key AS k ON k.key = s.address_key"

@@ -157,11 +157,12 @@ _EXPOSURES = f"""
 _MESSAGES = f"""
     SELECT b.chunk,
         sha256(concat_ws(chr(31), r.origin, r.resend, b.customer_id, d.occurrence, d.step_id, coalesce(p.address, ''))) AS key,
-        r.rule, b.customer_id, d.occurrence, d.step_id AS step, coalesce(p.address, '') AS recipient, k.key AS address_key,
+        r.rule, b.customer_id, d.occurrence, d.step_id AS step, coalesce(p.address, '') AS recipient, coalesce(k.key, c.key) AS address_key,
         d.channel, d.template, r.class, r.topic, d.arm, z.zone, {_INSTANT.format("d.not_before")} AS not_before,
         {_INSTANT.format("d.expires_at")} AS expires_at, coalesce(v.own, v.other, '{{}}') AS values_json
     FROM decision AS d JOIN chunk_of AS b USING (cust) JOIN rule_row AS r USING (rule_no) JOIN person AS p USING (cust)
-    LEFT JOIN address_key AS k USING (addr) LEFT JOIN zone_name AS z USING (zone_no)
+    LEFT JOIN address_key AS k USING (addr) LEFT JOIN customer_key AS c USING (cust)
+    LEFT JOIN zone_name AS z USING (zone_no)
     LEFT JOIN message_values AS v ON v.rule_no = d.rule_no AND v.cust = d.cust AND v.occurrence = d.occurrence
     WHERE d.outcome = 'send'"""
 """The key is (rule's first name, resend, subject, occurrence, step, recipient): the same words give the same mail."""

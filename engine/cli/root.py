@@ -31,6 +31,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "deliver": ("run:deliver", "send what is waiting and due"),
         "explain": ("explain:explain", "say why a customer got something, or nothing"),
         "status": ("status:status", "last runs, waiting mail, what is held"),
+        "tasks": ("tasks:app", "what people should do: list, close, export"),
     },
     "Take the wheel": {
         "approve": ("run:approve", "release a rule that a run held for review"),

@@ -56,7 +56,7 @@ def run(
     """Decide for today, write it down, send what is due. Running it twice sends nothing twice.
 
     JSON: `runs` (id, schedule, date, n, as_of, fresh, counts: rule, outcome, reason, count; written, doubts), and
-    `delivery` (sent, failed, stopped, waiting, next_due_at, failures, down, interrupted; null with --no-deliver).
+    `delivery` (sent, failed, stopped, waiting, next_due_at, failures, down, interrupted, test_mode; null with --no-deliver).
     """
     if day and as_of:
         raise RequestError("--date and --as-of say the same thing in two ways; give one of them")
@@ -73,14 +73,14 @@ def run(
 def deliver(screen: Screen, as_of: AsOf = None, force: Force = False) -> int:
     """Send what is waiting and due, in the order it was planned.
 
-    JSON: `delivery` (sent, failed, stopped, waiting, next_due_at, failures, down, interrupted).
+    JSON: `delivery` (sent, failed, stopped, waiting, next_due_at, failures, down, interrupted, test_mode).
     """
     project, moment, now = open_project(screen), read_moment(as_of), utc_now()
     at = project.instant(moment) if moment is not None else None
     _refuse_rehearsal(project, at, now, force)
     with open_state(screen, project.settings) as store:
         report = deliver_with_progress(screen, project, store, _clock(at))
-    screen.emit({"delivery": delivery_document(report)})
+    screen.emit({"delivery": delivery_document(project, report)})
     show_delivery(screen, project, report)
     return delivery_code(report)
 
@@ -200,7 +200,7 @@ def finish(
         show_delivery(screen, project, delivery)
     screen.emit({
         "runs": [run_document(report) for report in reports],
-        "delivery": None if delivery is None else delivery_document(delivery),
+        "delivery": None if delivery is None else delivery_document(project, delivery),
     })  # fmt: skip
     return max(*(_code(store, report) for report in reports), delivery_code(delivery) if delivery else DONE)
 

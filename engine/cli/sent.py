@@ -13,6 +13,7 @@ from engine.cli.screen import Meter, Part, Screen
 from engine.cli.wording import moment_text, number_of
 from engine.clock import utc_now
 from engine.delivery import DeliveryReport, Progress, stop_on_signals
+from engine.project.settings import Settings
 from engine.sending import send_due
 from engine.store import Store
 
@@ -31,9 +32,21 @@ def deliver_with_progress(
     planned_at: datetime | None = None,
 ) -> DeliveryReport:
     """Send what is due; Ctrl-C ends it politely, with the calls under way let finish."""
+    tell_test_mode(screen, project.settings)
     with screen.meter() as meter, _stop() as stop:
         meter.stage("looking what is due")
         return send_due(project, store, clock=clock, planned_at=planned_at, on_progress=_follow(meter), stop=stop)
+
+
+def tell_test_mode(screen: Screen, settings: Settings) -> None:
+    """Say loudly, on the error stream too, that customers get nothing; and nothing where they do."""
+    delivery = settings.delivery
+    if not delivery.test_mode:
+        return
+    rest = f"goes to {delivery.rewrite_to} instead" if delivery.rewrite_to else "is held"
+    allowed = ", ".join(delivery.only_to) or "nobody"
+    screen.warn(("TEST MODE", "bold red"), f": mail reaches {allowed} only; all other mail {rest}. "
+                "delivery.only_to and delivery.rewrite_to in config.yaml say so.")  # fmt: skip
 
 
 def _stop() -> AbstractContextManager[Event]:
@@ -48,9 +61,11 @@ def _follow(meter: Meter) -> Callable[[Progress], None]:
     return tell
 
 
-def delivery_document(report: DeliveryReport) -> dict[str, object]:
-    """sent, failed, stopped (reason to count), waiting, next_due_at, failures, down (channel to why), interrupted."""
+def delivery_document(project: Project, report: DeliveryReport) -> dict[str, object]:
+    """sent, failed, stopped (reason to count), waiting, next_due_at, failures, down (channel to why), interrupted,
+    test_mode."""
     return {
+        "test_mode": project.settings.delivery.test_mode,
         "sent": report.sent, "failed": report.failed, "stopped": dict(report.stopped), "waiting": report.waiting,
         "next_due_at": report.next_due_at, "failures": [vars(failure) for failure in report.failures],
         "down": report.down, "interrupted": report.interrupted,
@@ -92,6 +107,7 @@ def _places(project: Project) -> list[str]:
     return [
         f"{project.root / model.path}/" if kind == "outbox_dir" else kind
         for name, kind in project.settings.uses.items()
+        if project.settings.reaches_customer(name)
         for model in [project.settings.channels[name]]
     ]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from engine.cli.command import command
 from engine.cli.opening import open_settings, open_state
 from engine.cli.screen import Screen
+from engine.cli.sent import tell_test_mode
 from engine.cli.wording import ago, day_text, moment_text, number_of
 from engine.clock import utc_now
 from engine.store import DoubtRow, Store
@@ -27,12 +28,16 @@ def status(screen: Screen) -> None:
 
     JSON: `runs` (id, schedule, date, n, as_of, state, started_at, finished_at, snapshot), `outbox` (state to count),
     `oldest_waiting`, `next_due_at`, `in_doubt` (message_id, rule, customer, called_at, provider_id), `held` (run_id,
-    rule, reason, n), `paused` (rule, or * for everything, to instant), `environment` (folder, live or null).
+    rule, reason, n), `paused` (rule, or * for everything, to instant), `environment` (folder, live or null),
+    `test_mode`, `open_tasks`.
     """
     settings, now = open_settings(screen), utc_now()
+    tell_test_mode(screen, settings)
     with open_state(screen, settings) as store:
         found, next_due_at, doubts = store.status(now), store.outbox.next_due_at(), store.outbox.in_doubt()
-        screen.emit(_document(store, found, next_due_at, doubts))
+        open_tasks = store.tasks.open_count()
+        further = {"test_mode": settings.delivery.test_mode, "open_tasks": open_tasks}
+        screen.emit(_document(store, found, next_due_at, doubts) | further)
         zone = settings.workspace.timezone
         _show_runs(screen, found, zone)
         screen.title("Mail")
@@ -43,6 +48,8 @@ def status(screen: Screen) -> None:
                        "`holdfast deliver` sends what is due")  # fmt: skip
         elif next_due_at:
             screen.say(f"  the next one is due {moment_text(next_due_at, zone)}")
+        if open_tasks:
+            screen.say(f"  {number_of(open_tasks, 'task')} for people; `holdfast tasks` lists them")
         _show_doubts(screen, doubts, zone)
         _show_held(screen, found, zone)
 

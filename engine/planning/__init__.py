@@ -6,7 +6,7 @@ the open candidates, with a reason, and leaves the rest to the next one; none dr
 Read from the connection (instants are naive UTC timestamps):
 
     person, candidate, zone_span, local_span              from evaluation
-    settled, seen, exposure, suppression,
+    settled, seen, exposure, suppression, erased_person,
     last_decision, rule_history                           from the state, resolved to rule_no, cust and addr
 
 Written to it, replacing those of an earlier planning:

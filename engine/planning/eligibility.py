@@ -57,7 +57,7 @@ SELECT o.*,
             WHEN t.reaches AND r.class = 'marketing' AND p.consent_proved IS NOT TRUE AND q.required THEN 'no_basis'
             WHEN t.reaches AND m.bounced THEN 'bounced'
             WHEN t.reaches AND m.complained THEN 'complained'
-            WHEN m.erased THEN 'erased'
+            WHEN m.erased OR e.cust IS NOT NULL THEN 'erased'
             WHEN t.reaches AND m.not_until THEN 'not_until'
             WHEN b.blocker IS NOT NULL THEN 'blocked_by'
             WHEN o.failing THEN 'where_step' END::planning.reason AS reason,
@@ -68,6 +68,7 @@ JOIN planning.step t USING (rule_no, step_no)
 JOIN person p ON p.cust = o.cust
 LEFT JOIN planning.muted m ON m.cand = o.cand
 LEFT JOIN planning.blocked b ON b.cand = o.cand
+LEFT JOIN erased_person e ON e.cust = o.cust
 LEFT JOIN (
     SELECT upper(trim(country)) AS country, true AS required FROM planning.require_in
     UNION ALL SELECT NULL, true WHERE EXISTS (FROM planning.require_in)

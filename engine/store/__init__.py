@@ -25,11 +25,12 @@ from engine.store.outbox_rows import OutboxMessage, Outcome, Recorded, Start, St
 from engine.store.outbox_views import DoubtRow, GateRow, Outbox
 from engine.store.runs import RunRow, Runs
 from engine.store.snapshots import Snapshots
-from engine.store.suppressions import Suppression, Suppressions, address_key
+from engine.store.suppressions import CUSTOMER_KEY_SQL, Suppression, Suppressions, address_key, customer_key
 from engine.store.switches import Install, Switches
 from engine.store.tasks import NewTask, TaskRow, Tasks
 
 __all__ = [
+    "CUSTOMER_KEY_SQL",
     "DECISIONS",
     "EXPOSURES",
     "MESSAGES",
@@ -59,6 +60,7 @@ __all__ = [
     "Wait",
     "Wish",
     "address_key",
+    "customer_key",
     "instant_text",
 ]
 

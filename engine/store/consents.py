@@ -91,9 +91,8 @@ def _put_down(connection: Connection, key: str, address: str | None, wish: Wish,
     told = {"until": wish.until, "source": source, "at": at}
     statement = dialect.insert(suppression).values(**entry, **told, address=address)
     if wish.until is None:
-        return connection.execute(statement.on_conflict_do_nothing()).rowcount > 0
-    moved = suppression.c.until.is_distinct_from(wish.until)
-    return (
-        connection.execute(statement.on_conflict_do_update(index_elements=list(entry), set_=told, where=moved)).rowcount
-        > 0
-    )
+        statement = statement.on_conflict_do_nothing()
+    else:
+        moved = suppression.c.until.is_distinct_from(wish.until)
+        statement = statement.on_conflict_do_update(index_elements=list(entry), set_=told, where=moved)
+    return connection.execute(statement.returning(suppression.c.kind)).first() is not None

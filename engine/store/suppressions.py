@@ -31,6 +31,15 @@ def address_key(secret: str, address: str) -> str:
     return sha256(f"{secret}\x1f{address}".encode()).hexdigest()
 
 
+#: `customer_key` in DuckDB's SQL, with the secret as $secret.
+CUSTOMER_KEY_SQL = "sha256($secret || chr(31) || 'customer' || chr(31) || {customer_id})"
+
+
+def customer_key(secret: str, customer_id: str) -> str:
+    """The keyed hash of a customer's id, by which the erased are known; no address has the same one."""
+    return sha256(f"{secret}\x1fcustomer\x1f{customer_id}".encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Suppression:
     """One word against writing to an address."""

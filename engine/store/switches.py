@@ -82,10 +82,10 @@ class Install:
         with self._database.write() as connection:
             _insert_new(connection, install, {"name": "environment"}, {"value": kind})
         if self.environment() != kind:
-            tried = "a folder of .eml files" if kind == "live" else "real recipients"
+            tried = "a folder of .eml files, or testers only" if kind == "live" else "real recipients"
             raise HeldError(
                 f"this state has delivered to {tried}; run `holdfast go-live` to begin a new state that keeps the "
-                "suppressions, or put the old channel back into config.yaml"
+                "suppressions, or put the old channel or test mode back into config.yaml"
             )
 
     def value(self, name: str) -> str | None:

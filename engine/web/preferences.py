@@ -56,7 +56,7 @@ def routes(site: Site) -> APIRouter:
         message = site.message("preferences", token)
         wishes = _asked(site, message, fields)
         if wishes is None:
-            return _page(site, message, 422, problem=True)
+            return _page(site, message, 422, entered=fields)
         site.store.consents.record(message.address_key, message.recipient or None, wishes, _SOURCE, site.clock())
         return _page(site, message, saved=bool(wishes))
 
@@ -69,15 +69,19 @@ def routes(site: Site) -> APIRouter:
 
 
 def _page(
-    site: Site, message: LinkedMessage, status: int = 200, *, problem: bool = False, saved: bool = False
+    site: Site, message: LinkedMessage, status: int = 200, *, entered: Fields | None = None, saved: bool = False
 ) -> HTMLResponse:
+    """The form as things stand, or, when its date was none, as it was `entered`."""
     wishes = _present(site, message)
     if wishes.nothing:
         return site.page("unsubscribed_from_all.html", message, may_return=not wishes.final)
+    if entered is not None:
+        unwanted = frozenset(entered.all("shown")) - frozenset(entered.all("topic"))
+        wishes = Wishes(unwanted, less_often=entered.first("often") == "less")
     earliest, latest = _days(site, message)
     return site.page(
         "preferences.html", message, status, topics=site.topics(site.language(message)), wishes=wishes,
-        earliest=earliest, latest=latest, problem=problem, saved=saved,
+        earliest=earliest, latest=latest, problem=entered is not None, saved=saved,
     )  # fmt: skip
 
 
