@@ -98,7 +98,8 @@ class Admission:
         if found and not self._is_bound:
             self.store.install.bind("live" if self.parts.live else "folder")
             self._is_bound = True
-        self._claimed.extend((message, until_s) for message in found)
+        # Suspects last: whoever kills this worker too has first let the others go.
+        self._claimed.extend((message, until_s) for message in sorted(found, key=lambda one: one.deaths))
         self.is_dry = not found
         return bool(found)
 

@@ -16,7 +16,7 @@ SHARE_COUNTS_FROM = 100  # answers; before, one bad address would weigh too much
 
 UNREACHABLE_IN_A_ROW = 6  # tries, spread over about half a minute
 THROTTLED_IN_A_ROW = 30
-SHORTEST_PATIENCE_S = 0.5
+SHORTEST_PATIENCE_S = 0.05  # after the first refusal for going too fast; doubled with each further one, up to a second
 LONGEST_PATIENCE_S = 60.0  # a longer wait than this is left to the next delivery
 
 
@@ -98,7 +98,10 @@ class Breaker:
         if now_s < self.quiet_until_s:
             return  # one of the calls that were under way when the trouble began
         self._troubles += 1
-        wait_s = 2.0 ** min(self._troubles - 1, 5) if asked_s is None else max(asked_s, SHORTEST_PATIENCE_S)
+        if asked_s is None:
+            wait_s = 2.0 ** min(self._troubles - 1, 5)
+        else:
+            wait_s = max(asked_s, min(SHORTEST_PATIENCE_S * 2 ** (self._troubles - 1), 1.0))
         self.quiet_until_s = now_s + wait_s
         if self._troubles >= (UNREACHABLE_IN_A_ROW if asked_s is None else THROTTLED_IN_A_ROW):
             self._open(answer.detail or "the channel cannot be reached")

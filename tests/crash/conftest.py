@@ -23,3 +23,15 @@ def children() -> Children:
 @pytest.fixture
 def folder_project(tmp_path: Path) -> Path:
     return make_project(tmp_path / "project", "{use: outbox_dir, path: outbox}")
+
+
+@pytest.fixture(scope="session")
+def freezes() -> int:
+    """How often a worker is frozen longer than its lease; each takes seven seconds."""
+    return 50 if KILLS > 100 else 1
+
+
+@pytest.fixture(scope="session")
+def stride() -> int:
+    """Die at every commit and call, or at some of them."""
+    return 1 if KILLS > 100 else 61
