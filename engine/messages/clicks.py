@@ -14,7 +14,7 @@ KeepLinks = Callable[[Mapping[str, str]], None]
 _MOST_REMEMBERED = 100_000
 _ANCHOR = re.compile(r"<a\s(?:[^>\"']|\"[^\"]*\"|'[^']*')*+>", re.IGNORECASE)
 _HREF = re.compile(r"(?P<before>\shref\s*=\s*)(?P<quote>[\"'])(?P<url>.*?)(?P=quote)", re.IGNORECASE | re.DOTALL)
-_WEB = re.compile(r"https?://[^\s/\x00-\x1f]\S*", re.IGNORECASE)
+_WEB = re.compile(r"https?://[^\s/\x00-\x1f\x7f][^\s\x00-\x1f\x7f]*", re.IGNORECASE)
 
 
 def through_us(html: str, message_key: str, links: Links, keep: KeepLinks) -> str:

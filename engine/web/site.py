@@ -129,5 +129,5 @@ async def read_fields(request: Request) -> Fields:
 def look(router: APIRouter, path: str, endpoint: Callable[..., Any]) -> None:
     """A route that only shows: GET, and HEAD likewise."""
     for method in ("GET", "HEAD"):
-        name = f"{method.lower()}_{endpoint.__name__}"
+        name = f"{method.lower()}_{path.split('/')[1]}"
         router.add_api_route(path, endpoint, methods=[method], operation_id=name, response_class=HTMLResponse)

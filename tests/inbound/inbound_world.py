@@ -65,16 +65,16 @@ def send(
     The result `sending` leaves the call under way. `named`: answers carry a provider's id, `id-CUSTOMER`.
     """
     args: dict[str, Event] = {}
-    while claimed := store.outbox.claim(now, 1000, "me", 60):
-        began = store.outbox.record([], [Start(one.id, one.token) for one in claimed], "me", now, 60).attempts
-        outcomes = []
-        for one in claimed:
-            args[one.customer_id] = {"message": str(one.id), "attempt": str(began[one.id]), "install": store.install.id}
-            state = (results or {}).get(one.customer_id, rest)
-            if state != "sending":
-                name = f"id-{one.customer_id}" if named else None
-                outcomes.append(Outcome(one.id, one.token, began[one.id], state, state, name))
-        store.outbox.record(outcomes, [], "me", now, 60)
+    claimed = store.outbox.claim(now, 10_000, "me", 60)
+    began = store.outbox.record([], [Start(one.id, one.token) for one in claimed], "me", now, 60).attempts
+    outcomes = []
+    for one in claimed:
+        args[one.customer_id] = {"message": str(one.id), "attempt": str(began[one.id]), "install": store.install.id}
+        state = (results or {}).get(one.customer_id, rest)
+        if state != "sending":
+            name = f"id-{one.customer_id}" if named else None
+            outcomes.append(Outcome(one.id, one.token, began[one.id], state, state, name))
+    store.outbox.record(outcomes, [], "me", now, 60)
     return args
 
 
@@ -85,7 +85,7 @@ def event(kind: str, args: Event | None = None, who: str = "ann", **more: object
         "sg_message_id": f"id-{who}.filterdrecv-5f54b5d587-pczjm-1-67BADEEA-6.0", **(args or {}), **more,
     }  # fmt: skip
     named = json.dumps(made, sort_keys=True)
-    return {"sg_event_id": sha256(named.encode()).hexdigest()[:40], **made}
+    return {"sg_event_id": sha256(named.encode()).hexdigest()[:40]} | made
 
 
 def keep(store: Store, events: Iterable[Event], received_at: datetime = NOW) -> int:
@@ -125,30 +125,21 @@ def suppressions(store: Store) -> set[tuple[str | None, str]]:
 
 
 def picture(store: Store) -> dict[str, list[tuple[Any, ...]]]:
-    """All that events may change, without the order in which they came."""
-    return {
-        "messages": rows(store, message.c.id, message.c.state, message.c.fate, message.c.reason, message.c.resends),
-        "attempts": rows(store, attempt.c.id, attempt.c.result, attempt.c.detail),
-        "suppressions": sorted(
-            rows(
-                store,
-                suppression.c.address_key,
-                suppression.c.kind,
-                suppression.c.address,
-                suppression.c.source,
-                suppression.c.at,
-            )
-        ),
-        "events": sorted(
-            rows(
-                store,
-                inbound_event.c.event_id,
-                inbound_event.c.state,
-                inbound_event.c.message_id,
-                inbound_event.c.attempt_id,
-            )
+    """All that events may change, by customer and without the order in which they came."""
+    tables = {
+        "messages": (message, (message.c.customer_id, message.c.state, message.c.fate, message.c.reason)),
+        "attempts": (attempt.join(message), (message.c.customer_id, attempt.c.result, attempt.c.detail)),
+        "suppressions": (suppression, tuple(suppression.c)),
+        "events": (
+            inbound_event.outerjoin(message, message.c.id == inbound_event.c.message_id),
+            (inbound_event.c.event_id, inbound_event.c.state, message.c.customer_id, inbound_event.c.detail),
         ),
     }
+    with store._database.read() as connection:
+        return {
+            name: sorted((tuple(row) for row in connection.execute(select(*columns).select_from(source))), key=repr)
+            for name, (source, columns) in tables.items()
+        }
 
 
 class Signer:
