@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sqlite3
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 
@@ -129,9 +130,10 @@ class Children:
         if child.exitcode is not None:
             assert child.exitcode == 0, f"{part} ended with {child.exitcode}"
             return False
-        os.kill(child.pid or 0, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it ended this very moment
+            os.kill(child.pid or 0, signal.SIGKILL)
         child.join()
-        return True
+        return bool(child.exitcode)
 
 
 def rows(folder: Path, query: str) -> list[tuple[object, ...]]:

@@ -10,7 +10,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -117,9 +117,10 @@ def kill(process: Any, after_s: float) -> bool:
     if process.exitcode is not None:
         assert process.exitcode == 0, f"a worker ended with {process.exitcode}"
         return False
-    os.kill(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it ended this very moment
+        os.kill(process.pid, signal.SIGKILL)
     process.join()
-    return True
+    return bool(process.exitcode)
 
 
 def pass_the_leases(store: Store) -> None:
