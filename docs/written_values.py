@@ -30,7 +30,7 @@ _WORDS: tuple[tuple[Any, str], ...] = (
     (kinds.TemplateName, "template name"), (kinds.RuleFileName, "file under `rules/`"), (kinds.Line, "text"),
     (settings_values.Caps, "list of caps"), (settings_values.QuietHoursOrOff, "two times of day, or `off`"),
     (settings_values.Currency, "ISO 4217 code"), (settings_values.Country, "ISO 3166 code, or EU"),
-    (settings_values.PublicUrl, "https address"), (settings_values.Locale, "language code"),
+    (settings_values.PublicUrl, "https address"), (settings_values.Network, "IP address or network"), (settings_values.Locale, "language code"),
     (settings_values.Sender.model_fields["from_"].annotation, "text"), (MaxAge, "minutes to weeks, or `off`"),
     (Duration, "minutes to years"), (Url, "database address"), (Secret, "`${VARIABLE}` or `${file:path}`"),
     (bool, "`true` or `false`"), (int, "whole number"), (float, "number"), (str, "text"),
@@ -103,6 +103,7 @@ _NAMED: Mapping[str, Setting] = {
     "warehouse.max_age": Setting("warehouse.max_age.<table>", "minutes to weeks, or `off`", "events: 48 hours"),
     "schedules": Setting("schedules.<name>", "time of day", 'daily: "09:00"'),
     "caps.topics": Setting("caps.topics.<topic>", "list of caps", "payment: [1/2 days]"),
+    "web.topics": Setting("web.topics.<topic>.<language>", "text", ""),
     "channels": Setting("channels.<name>.use", "kind of channel", "email: {use: outbox_dir, path: outbox}"),
 }
 """The same where a plain value stands below."""

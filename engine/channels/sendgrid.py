@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import python_http_client
 import sendgrid
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from sendgrid.helpers.mail import (
     Content,
     CustomArg,
@@ -36,7 +36,7 @@ from engine.channels.base import Answer, Channel, Place, Result
 from engine.channels.wire import NotSent, Reply, Unclear, Wire
 from engine.messages.mail import Mail
 from engine.project.secret import Secret
-from engine.project.types import StrictModel
+from engine.project.types import StrictModel, read_list
 
 LONGEST_WAIT_S = 6 * 3600.0  # of what a 429 may ask for
 
@@ -45,7 +45,8 @@ class Settings(StrictModel):
     """Keys of `use: sendgrid`.
 
     `api_url`: `https://api.eu.sendgrid.com` for an account in the EU region. `sandbox: true` has mails checked and
-    thrown away; they never count as sent.
+    thrown away; they never count as sent. `events_key`: what SendGrid shows as the verification key of the event
+    webhook; while it is being changed, the old and the new one.
     """
 
     api_key: Secret
@@ -53,6 +54,7 @@ class Settings(StrictModel):
         "https://api.sendgrid.com"
     )
     sandbox: bool = False
+    events_key: Annotated[tuple[Secret, ...], BeforeValidator(read_list)] = ()
 
 
 class KeptAliveClient(python_http_client.Client):  # type: ignore[misc]

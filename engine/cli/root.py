@@ -41,6 +41,11 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "adopt": ("switches:adopt_state", "take a moved or restored state into use"),
         "go-live": ("switches:go_live", "go from trying things out to real sending"),
     },
+    "Data protection": {
+        "export": ("privacy:export", "everything about one customer, as JSON"),
+        "erase": ("privacy:erase", "forget a customer, for ever"),
+        "prune": ("privacy:prune", "delete what is older than the retention settings say"),
+    },
     "The state": {
         "db": ("state:app", "bring the state database up to date: upgrade"),
         "backup": ("state:backup", "copy the state while it is in use"),

@@ -23,6 +23,7 @@ from engine.store.lookup import CustomerHistory, Status
 from engine.store.outbox_care import OutboxRow
 from engine.store.outbox_rows import OutboxMessage, Outcome, Recorded, Start, Stop, Wait
 from engine.store.outbox_views import DoubtRow, GateRow, Outbox
+from engine.store.privacy import Erasure, Privacy
 from engine.store.runs import RunRow, Runs
 from engine.store.snapshots import Snapshots
 from engine.store.suppressions import CUSTOMER_KEY_SQL, Suppression, Suppressions, address_key, customer_key
@@ -41,6 +42,7 @@ __all__ = [
     "CustomerHistory",
     "Doubt",
     "DoubtRow",
+    "Erasure",
     "Figures",
     "GateRow",
     "LinkedMessage",
@@ -76,6 +78,7 @@ class Store:
         self.outbox = Outbox(database)
         self.suppressions = Suppressions(database)
         self.tasks = Tasks(database)
+        self.privacy = Privacy(database)
         self.evidence = Evidence(database)
         self.consents = Consents(database)
         self.links = MailLinks(database)

@@ -134,6 +134,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     _write_ahead(connection)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=FAST")  # what is erased shall not lie about in the file
     connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
 
 

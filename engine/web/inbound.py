@@ -48,4 +48,4 @@ def _keys(site: Site) -> Iterator[Secret]:
     """The verification keys of all sendgrid channels; during a rotation a channel has two."""
     for name, kind in site.settings.uses.items():
         if kind == "sendgrid":
-            yield from getattr(site.settings.channels[name], "events_key", ())
+            yield from site.settings.channels[name].events_key

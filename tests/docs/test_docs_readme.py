@@ -88,20 +88,3 @@ def test_the_guides_loop_over_a_plan_prints_each_decision(
     monkeypatch.chdir(tmp_path)
     exec(compile(_guide("plan.rows()").replace("2026, 11, 3", "2026, 5, 1"), "guide.md", "exec"), {})
     assert capsys.readouterr().out == "quiet ann send due\n"
-
-
-def test_the_guides_unsubscribe_page_knows_whom_a_link_was_sent_to(
-    tmp_path: Path, holdfast: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _write_example(tmp_path)
-    monkeypatch.setenv("HOLDFAST_SECRET", "a long random text")
-    holdfast(*_typed()[1])
-    (mail,) = _mails(tmp_path)
-    link = mail["List-Unsubscribe"].strip("<>")
-    assert link.startswith("https://mail.example.com/u/")
-    names: dict[str, Any] = {}
-    exec(compile(_guide("def address_behind"), "guide.md", "exec"), names)
-    token = link.rpartition("/")[2]
-    assert names["address_behind"](tmp_path, token) == "ann@example.com"
-    assert names["address_behind"](tmp_path, token[:-2] + "xx") is None
-    assert holdfast("suppress", "add", "ann@example.com")["added"] == 1

@@ -56,8 +56,8 @@ def test_people_unsubscribe_and_come_back_without_any_script(web: Web, address: 
     tab.press("button[value=save]")
     assert web.suppressed() == {("unsubscribed", "tips", None), ("less_often", None, None)}
     assert tab.complaints == []
-    assert all(url.startswith(address) for url in tab.requests)
-    assert any(event["method"] == "Network.requestWillBeSent" for event in tab.events)
+    assert tab.requests
+    assert [url for url in tab.requests if not url.startswith((address, "data:"))] == []  # the browser's own icons
 
 
 @pytest.mark.parametrize("locale", ["de", "he"])
