@@ -207,6 +207,7 @@ def test_an_event_before_the_answer_of_the_call_counts(store: Store) -> None:
     assert messages(store) == {"ann": ("accepted", "processed")}
     store.outbox.recover(at(hours=1))
     assert messages(store) == {"ann": ("accepted", "processed")}
+    assert rows(store, attempt.c.result) == [("accepted",)]
 
 
 @pytest.mark.parametrize("state", ["retry_wait", "refused", "failed", "planned"])
