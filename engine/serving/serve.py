@@ -74,7 +74,7 @@ def _web(project: Project, store: Store, stop: Event) -> None:
     web = project.settings.web
     config = uvicorn.Config(
         make_app(project, store), host=web.host, port=web.port, log_config=None, access_log=False, server_header=False,
-        date_header=False, limit_concurrency=200, timeout_keep_alive=10, h11_max_incomplete_event_size=16_384,
+        proxy_headers=False, date_header=False, limit_concurrency=200, timeout_keep_alive=10, h11_max_incomplete_event_size=16_384,
     )  # fmt: skip
     server = uvicorn.Server(config)
 
