@@ -126,6 +126,9 @@ HF216 load Not a public https address
     Links in mail begin with workspace.public_url. One-click unsubscribing (RFC 8058) works over https only.
 HF217 load The customers table is not mapped
     Every project needs warehouse.tables.customers; the other tables are optional.
+HF218 load Not an address for a webhook
+    A webhook is called over https, by the name or address of a host, without a user name in front of it. The whole
+    address may stand in a variable, as ${VARIABLE}.
 
 # HF3xx Rules
 HF301 load A rule id used twice

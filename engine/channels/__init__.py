@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from engine.channels import outbox_dir, sendgrid, smtp, task
+from engine.channels import outbox_dir, sendgrid, smtp, task, webhook
 from engine.channels.base import Answer, Channel, Place, Result, Session
 
 #: By the word after `use:` in config.yaml. The first one is what a new project has.
 CHANNELS: Mapping[str, Channel] = {
-    channel.name: channel for channel in (outbox_dir.CHANNEL, smtp.CHANNEL, sendgrid.CHANNEL, task.CHANNEL)
+    channel.name: channel
+    for channel in (outbox_dir.CHANNEL, smtp.CHANNEL, sendgrid.CHANNEL, task.CHANNEL, webhook.CHANNEL)
 }
 
 __all__ = ["CHANNELS", "Answer", "Channel", "Place", "Result", "Session"]

@@ -20,7 +20,7 @@ from engine.messages.note import Note
 from engine.project.settings_values import NoteSettings
 from engine.store import Store
 
-Content = TypeVar("Content", Mail, Note, contravariant=True)
+Content_contra = TypeVar("Content_contra", Mail, Note, contravariant=True)
 
 
 class Result(StrEnum):
@@ -56,10 +56,10 @@ class Answer:
     of_channel: bool = False
 
 
-class Session(Protocol[Content]):
+class Session(Protocol[Content_contra]):
     """One connection of one thread. It carries mails to customers, or notes about them."""
 
-    def send(self, content: Content, custom_args: Mapping[str, str], /) -> Answer:
+    def send(self, content: Content_contra, custom_args: Mapping[str, str], /) -> Answer:
         """Try once. `custom_args` travel with the mail, come back with its events and hold no personal data."""
 
     def close(self) -> None:

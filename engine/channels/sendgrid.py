@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Annotated, Any
 
 import python_http_client
@@ -29,16 +27,13 @@ from sendgrid.helpers.mail import (
 )
 from sendgrid.helpers.mail import Mail as RequestBody
 
-from engine import clock
 from engine.addresses import Mailbox
 from engine.channels.answers import answer
 from engine.channels.base import Answer, Channel, Place, Result
-from engine.channels.wire import NotSent, Reply, Unclear, Wire
+from engine.channels.wire import NotSent, Reply, Unclear, Wire, retry_after_s
 from engine.messages.mail import Mail
 from engine.project.secret import Secret
 from engine.project.types import StrictModel, read_list
-
-LONGEST_WAIT_S = 6 * 3600.0  # of what a 429 may ask for
 
 
 class Settings(StrictModel):
@@ -150,27 +145,10 @@ def classify(reply: Reply) -> Answer:
     if reply.status == 200:
         return answer(Result.SANDBOXED, said)
     if reply.status == 429:
-        return answer(Result.RETRY, said, retry_after_s=_wait_s(reply.headers), of_channel=True)
+        return answer(Result.RETRY, said, retry_after_s=retry_after_s(reply.headers), of_channel=True)
     if reply.status in _CHANNEL_DOWN or 300 <= reply.status < 400:
         return answer(Result.CHANNEL_DOWN, said)
     return answer(Result.REFUSED if 400 <= reply.status < 500 else Result.IN_DOUBT, said)
-
-
-def _wait_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds until sending is allowed again: `X-RateLimit-Reset` is an epoch second, `Retry-After` RFC 9110's."""
-    now = clock.utc_now()
-    try:
-        if "x-ratelimit-reset" in headers:
-            wait = float(headers["x-ratelimit-reset"]) - now.replace(tzinfo=UTC).timestamp()
-        elif headers.get("retry-after", "").isdigit():
-            wait = float(headers["retry-after"])
-        elif "retry-after" in headers:
-            wait = (clock.to_naive_utc(parsedate_to_datetime(headers["retry-after"])) - now).total_seconds()
-        else:
-            return None
-    except (ValueError, TypeError):
-        return None
-    return min(max(wait, 0.0), LONGEST_WAIT_S)
 
 
 def _open(settings: Settings, place: Place) -> Api:

@@ -12,10 +12,16 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from engine import clock
+
 LARGEST_ANSWER = 65_536  # bytes, headers included
+LONGEST_WAIT_S = 6 * 3600.0  # of what a 429 may ask for
 IDLE_S = 1.0  # after a longer rest it is worth asking whether the server is still there
 
 
@@ -34,6 +40,23 @@ class Reply:
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds until sending is allowed again: `X-RateLimit-Reset` is an epoch second, `Retry-After` RFC 9110's."""
+    now = clock.utc_now()
+    try:
+        if "x-ratelimit-reset" in headers:
+            wait = float(headers["x-ratelimit-reset"]) - now.replace(tzinfo=UTC).timestamp()
+        elif headers.get("retry-after", "").isdigit():
+            wait = float(headers["retry-after"])
+        elif "retry-after" in headers:
+            wait = (clock.to_naive_utc(parsedate_to_datetime(headers["retry-after"])) - now).total_seconds()
+        else:
+            return None
+    except (ValueError, TypeError):
+        return None
+    return min(max(wait, 0.0), LONGEST_WAIT_S)
 
 
 class Wire:

@@ -180,7 +180,8 @@ class Teller:
     def _message(self, message: MessageRow) -> list[Part]:
         style = {"accepted": "green", "planned": "", "failed": "red", "refused": "red"}.get(message.state, "yellow")
         word = {"accepted": "sent", "planned": "waiting"}.get(message.state, message.state)
-        return [message.rule, message.step, (word, style), message.reason or ""]
+        said = [message.reason or message.fate or "", "possible duplicate" if message.resends else ""]
+        return [message.rule, message.step, (word, style), ", ".join(part for part in said if part)]
 
     # ── values ──────────────────────────────────────────────────────────────────────────────────────────────────
 

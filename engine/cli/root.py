@@ -37,6 +37,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "approve": ("run:approve", "release a rule that a run held for review"),
         "pause": ("switches:pause", "stop a rule, or everything"),
         "resume": ("switches:resume", "lift a pause"),
+        "outbox": ("outbox:app", "single messages: list, resend, cancel"),
         "suppress": ("suppress:app", "whom not to write to: add, remove, list, import, export, pull"),
         "adopt": ("switches:adopt_state", "take a moved or restored state into use"),
         "go-live": ("switches:go_live", "go from trying things out to real sending"),

@@ -86,11 +86,13 @@ def _show_runs(screen: Screen, found: Status, zone: str) -> None:
 
 
 def _show_doubts(screen: Screen, doubts: Sequence[DoubtRow], zone: str) -> None:
-    """Every mail of which nobody can say whether it left: it is not sent again."""
+    """Every mail of which nobody can say yet whether it left."""
     if not doubts:
         return
     screen.title("In doubt")
-    screen.say("  The work stopped between the call and its answer. These are not sent again; look at the other side.")
+    screen.say(
+        "  The answer to the call was lost. Evidence settles it; `holdfast outbox resend` or `cancel` does by hand."
+    )
     rows = [(row.customer_id, row.rule, moment_text(row.started_at, zone), row.provider_id or "") for row in doubts]
     screen.table(["customer", "rule", "called at", "provider's id"], rows, indent=2)
 

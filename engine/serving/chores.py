@@ -6,6 +6,7 @@ from datetime import datetime
 
 from engine.api import Project
 from engine.inbound import Pulled, pull, reconcile
+from engine.privacy import DataProtection, prune
 from engine.serving.journal import Journal
 from engine.serving.watched import Watched
 from engine.serving.worker import Chore
@@ -13,7 +14,7 @@ from engine.store import Store
 
 APPLY_EVERY_S = 5.0
 RECONCILE_EVERY_S = 60.0
-PULL_EVERY_S = 24 * 3600.0
+PULL_EVERY_S = PRUNE_EVERY_S = 24 * 3600.0
 
 
 def chores(watched: Watched, store: Store, journal: Journal) -> dict[str, tuple[float, Chore]]:
@@ -33,10 +34,20 @@ def chores(watched: Watched, store: Store, journal: Journal) -> dict[str, tuple[
         for channel, pulled in pull_all(watched.project(), store, now).items():
             journal.say("lists_pulled", channel=channel, added=pulled.added, only_ours=pulled.only_ours)
 
+    def forget(now: datetime) -> None:
+        project = watched.project()
+        resumed = DataProtection(project.settings, project.root, store).resume(now)
+        pruned = prune(store, project.settings, now)
+        journal.say(
+            "pruned", decisions=pruned.decisions, raw_events=pruned.raw_events, emptied=pruned.emptied,
+            erased_late=sum(resumed.rows.values()),
+        )  # fmt: skip
+
     return {
         "apply events": (APPLY_EVERY_S, apply),
         "settle doubts": (RECONCILE_EVERY_S, settle_doubts),
         "pull suppression lists": (PULL_EVERY_S, pull_lists),
+        "prune": (PRUNE_EVERY_S, forget),
     }
 
 

@@ -22,6 +22,9 @@ from engine.web import make_app
 Part = Literal["scheduler", "worker", "web"]
 PARTS: tuple[Part, ...] = ("scheduler", "worker", "web")
 
+MOST_CONNECTIONS = 2_000
+"""Open ones, the idle among them; how many are answered at once the pages bound themselves."""
+
 _PATIENCE_S = 30.0
 """For how long a part that was told to stop may finish what it is doing; calls under way end sooner."""
 
@@ -74,7 +77,7 @@ def _web(project: Project, store: Store, stop: Event) -> None:
     web = project.settings.web
     config = uvicorn.Config(
         make_app(project, store), host=web.host, port=web.port, log_config=None, access_log=False, server_header=False,
-        date_header=False, limit_concurrency=200, timeout_keep_alive=10, h11_max_incomplete_event_size=16_384,
+        proxy_headers=False, date_header=False, limit_concurrency=MOST_CONNECTIONS, timeout_keep_alive=10, h11_max_incomplete_event_size=16_384,
     )  # fmt: skip
     server = uvicorn.Server(config)
 

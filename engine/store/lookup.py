@@ -121,6 +121,10 @@ class MessageRow:
     expires_at: datetime | None
     state: str
     reason: str | None
+    #: What the provider's events say became of it.
+    fate: str | None
+    #: Times it was sent again without knowing what became of it; above 0 it is a possible duplicate.
+    resends: int
     next_attempt_at: datetime
     attempts: tuple[AttemptRow, ...]
 

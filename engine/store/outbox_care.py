@@ -14,6 +14,10 @@ from engine.store.connect import Database, instant_text
 from engine.store.evidence import recount
 from engine.store.tables import IN_DOUBT, attempt, message
 
+STATES = (
+    "planned", "claimed", "sending", "accepted", "refused", "retry_wait", "in_doubt", "suppressed", "expired", "cancelled",
+    "failed", "unknown",
+)  # fmt: skip
 RESENDABLE = ("in_doubt", "unknown", "refused", "failed")
 DOUBTFUL = ("in_doubt", "unknown")
 """A message in these states may have been sent: a second copy is a possible duplicate."""

@@ -61,9 +61,10 @@ _GATE_COLUMNS = (
     suppression.c.until,
 )
 
-# Once per row, through the driver: see `bulk.each`.
+# Once per row, through the driver: see `bulk.each`. What evidence has proven accepted, no late answer takes back.
 FINISH_ATTEMPT = (
-    "UPDATE attempt SET finished_at = coalesce(finished_at, ?), result = ?, provider_id = coalesce(?, provider_id), "
+    "UPDATE attempt SET finished_at = coalesce(finished_at, ?), "
+    "result = CASE WHEN result = 'accepted' THEN result ELSE ? END, provider_id = coalesce(?, provider_id), "
     "detail = ? WHERE id = ? AND message_id = ?"
 )
 END_SENDING = (

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, TextIO
 
-from sqlalchemy import Row, Select, select, update
+from sqlalchemy import Row, Select, func, select, update
 
 from engine.store import bulk
 from engine.store.bulk import Bulk
@@ -88,6 +88,11 @@ class Tasks:
         with self._database.read() as connection:
             for batch in connection.execution_options(yield_per=FETCH_ROWS).execute(query).partitions():
                 yield from map(_row, batch)
+
+    def open_count(self) -> int:
+        """How many wait for somebody."""
+        with self._database.read() as connection:
+            return connection.execute(select(func.count()).select_from(task).where(task.c.state == "open")).scalar_one()
 
     def close(self, ids: Iterable[int], state: str, note: str | None, now: datetime) -> tuple[list[int], list[int]]:
         """Close open tasks as done or dropped; the ids closed now, and those that were closed already."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fake_sendgrid import FakeSendGrid
+from hook_server import HookServer
 from smtp_servers import SmtpServer
 
 from engine.addresses import Mailbox
@@ -65,6 +66,10 @@ def other_side(
     if name == "sendgrid":
         api = stack.enter_context(FakeSendGrid())
         return {"api_key": "${TEST_API_KEY}", "api_url": api.url}, lambda: api.recipients
+    if name == "webhook":
+        hook = stack.enter_context(HookServer())
+        settings = {"url": hook.url, "secret": "${TEST_API_KEY}", "allow": ["127.0.0.1"]}
+        return settings, lambda: [str(body["title"]) for body in hook.bodies]
     if name == "task":
         return {}, lambda: [one.title for one in store.tasks.listed()]
     raise NotImplementedError(f"{name}: say here how its other side is made")

@@ -187,6 +187,13 @@ def test_a_suppression_keeps_its_first_source(store: Store) -> None:
     assert rows(store, suppression.c.source, suppression.c.at) == [("page", NOW)]
 
 
+@pytest.mark.parametrize("hours", [(1, 2, 3), (3, 2, 1), (2, 1, 3)])
+def test_a_suppression_holds_since_the_earliest_event_that_asked_for_it(store: Store, hours: tuple[int, ...]) -> None:
+    for hour in hours:
+        tell(store, event("bounce", timestamp=seconds(at(hours=hour))))
+    assert rows(store, suppression.c.at) == [(at(hours=1),)]
+
+
 def test_an_erased_address_is_not_written_down_again(store: Store) -> None:
     entry = Suppression.of(SECRET, "ann@example.com", "erased", "command", NOW)
     store.suppressions.add([Suppression(entry.address_key, None, "erased", None, None, "command", NOW)])
@@ -207,6 +214,7 @@ def test_an_event_before_the_answer_of_the_call_counts(store: Store) -> None:
     assert messages(store) == {"ann": ("accepted", "processed")}
     store.outbox.recover(at(hours=1))
     assert messages(store) == {"ann": ("accepted", "processed")}
+    assert rows(store, attempt.c.result) == [("accepted",)]
 
 
 @pytest.mark.parametrize("state", ["retry_wait", "refused", "failed", "planned"])

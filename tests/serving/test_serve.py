@@ -20,7 +20,6 @@ from engine.cli.root import app
 from engine.clock import utc_now
 from tests.run.run_company import CONFIG, Company
 
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
