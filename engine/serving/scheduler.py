@@ -51,6 +51,8 @@ class Scheduler:
             except HeldError as error:
                 failed.append(error)
                 stop.set()
+            except Exception as fault:  # noqa: BLE001 - APScheduler would swallow it; the next tick may do better
+                self._journal.alarm("run_failed", reason=f"{type(fault).__name__}: {fault}")
 
         ticker = BackgroundScheduler(timezone="UTC")
         ticker.add_job(
