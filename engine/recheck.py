@@ -1,13 +1,13 @@
 """Is it still true? Asked once more just before sending: whoever has come back or paid meanwhile gets no mail.
 
 One evaluation, as of the sending instant, restricted to the customers whose messages are due. Still true means: the
-rule still finds the same occurrence, the step's own condition holds, the ladder has not ended, and no other rule
-blocks it.
+rule still finds the same occurrence, the step's own condition holds, the ladder has not ended, no other rule
+blocks it, marketing still has consent, and the address is still the customer's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import duckdb
@@ -34,27 +34,29 @@ def still_true(project: Project, store: Store, planned_at: datetime | None = Non
     def check(messages: Candidates, now: datetime) -> Mapping[int, str]:
         if planned_at is not None and planned_at <= now <= planned_at + fresh_for:
             return {}
-        asked = {rule for _, rule, *_ in messages}
+        asked = {message[1] for message in messages}
         rules = tuple(
             rule for rule in project.rules if rule.status != "draft" and (asked & {rule.id, *rule.was} or rule.blocks)
         )
-        customers = sorted({customer for _, _, customer, *_ in messages})
+        customers = sorted({message[2] for message in messages})
         request = Request(
             now, project.default_schedule, rules, customer_ids=customers if len(customers) <= _MANY else None,
             believe_tables=True,
         )  # fmt: skip
         evaluation = evaluate(project.loaded, project.templates, request, store)
-        _ask(evaluation.db, rules, messages)
+        _ask(evaluation.db, rules, messages, project.settings.reaches_customer)
         plan = plan_evaluated(project.settings, evaluation, request, store, live=project.live)
         try:
-            return dict.fromkeys(_failing(plan), NO_LONGER_TRUE)
+            return _failing(plan)
         finally:
             plan.close()
 
     return check
 
 
-def _ask(db: duckdb.DuckDBPyConnection, rules: Sequence[Rule], messages: Candidates) -> None:
+def _ask(
+    db: duckdb.DuckDBPyConnection, rules: Sequence[Rule], messages: Candidates, reaches: Callable[[str], bool]
+) -> None:
     """The messages in question as tables, made while the connection may still read files."""
     steps = [(name, step.id, step.no) for rule in rules for name in (rule.id, *rule.was) for step in rule.steps]
     blocks = [(name, other) for rule in rules for name in (rule.id, *rule.was) for other in _blockers(rule, rules)]
@@ -64,15 +66,21 @@ def _ask(db: duckdb.DuckDBPyConnection, rules: Sequence[Rule], messages: Candida
         "customer_id": "VARCHAR",
         "occurrence": "VARCHAR",
         "step": "VARCHAR",
+        "needs_consent": "BOOLEAN",
+        "recipient": "VARCHAR",
     }
-    load_rows(db, "asked", asked, messages)
+    rows = (
+        (*step, class_ == "marketing" and reaches(channel), recipient if reaches(channel) else None)
+        for *step, class_, channel, recipient in messages
+    )
+    load_rows(db, "asked", asked, rows)
     load_rows(db, "asked_step", {"rule": "VARCHAR", "step": "VARCHAR", "step_no": "INTEGER"}, steps)
     load_rows(db, "asked_block", {"rule": "VARCHAR", "blocker_no": "USMALLINT"}, blocks)
 
 
-def _failing(plan: Plan) -> list[int]:
-    """Ids of messages whose case has gone, ended, or is blocked. A rule that is no longer there finds nobody."""
-    return [int(row[0]) for row in plan.db.execute(_FAILING, {"now": plan.request.as_of}).fetchall()]
+def _failing(plan: Plan) -> dict[int, str]:
+    """Messages that must not leave, with the reason. A rule that is no longer there finds nobody."""
+    return {int(ident): reason for ident, reason in plan.db.execute(_FAILING, {"now": plan.request.as_of}).fetchall()}
 
 
 def _blockers(rule: Rule, rules: Sequence[Rule]) -> list[int]:
@@ -85,8 +93,12 @@ def _blockers(rule: Rule, rules: Sequence[Rule]) -> list[int]:
     ]  # fmt: skip
 
 
-_FAILING = """
-    SELECT a.message_id FROM asked AS a
+_FAILING = f"""
+    SELECT a.message_id, CASE
+        WHEN p.address IS DISTINCT FROM a.recipient AND p.cust IS NOT NULL AND a.recipient IS NOT NULL THEN 'address_changed'
+        WHEN a.needs_consent AND p.consent IS NOT TRUE AND p.cust IS NOT NULL THEN 'no_consent'
+        ELSE '{NO_LONGER_TRUE}' END
+    FROM asked AS a
     LEFT JOIN rule_name AS r USING (rule)
     LEFT JOIN person AS p USING (customer_id)
     LEFT JOIN asked_step AS s ON s.rule = a.rule AND s.step = a.step
@@ -98,4 +110,6 @@ _FAILING = """
     OR EXISTS (
         SELECT 1 FROM asked_block AS b JOIN candidate AS c ON c.rule_no = b.blocker_no
         WHERE b.rule = a.rule AND c.cust = p.cust AND c.anchor <= $now)
+    OR p.address IS DISTINCT FROM a.recipient AND a.recipient IS NOT NULL
+    OR a.needs_consent AND p.consent IS NOT TRUE
     ORDER BY 1"""

@@ -20,6 +20,8 @@ from engine.store import Store
 _GATE_WORDS = {
     "no_longer_true": "no longer called for when it was their turn",
     "expired": "their time was over",
+    "address_changed": "the address is another one now",
+    "no_consent": "consent was withdrawn",
     "unsubscribed": "unsubscribed meanwhile",
 }
 

@@ -19,8 +19,8 @@ from engine.store import OutboxMessage
 LEASE_MARGIN_S = 5.0
 MOST_LISTED = 100  # single failures that a report names; all are counted
 
-#: (message id, rule, customer id, occurrence, step) of messages that are due together.
-Candidates = Sequence[tuple[int, str, str, str, str]]
+#: (message id, rule, customer id, occurrence, step, class, channel, recipient) of messages that are due together.
+Candidates = Sequence[tuple[int, str, str, str, str, str, str, str]]
 #: Which of the candidates must no longer be sent, and why. Called at the sending instant.
 StillTrue = Callable[[Candidates, datetime], Mapping[int, str]]
 

@@ -49,7 +49,7 @@ def serving(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def wait_until(happened: object, seconds: float = 30.0) -> None:
+def wait_until(happened: object, seconds: float = 120.0) -> None:
     end_s = time.monotonic() + seconds
     while not happened():  # type: ignore[operator]
         assert time.monotonic() < end_s, "it did not happen in time"
@@ -71,7 +71,7 @@ def test_it_runs_delivers_answers_and_ends_politely(company: Company) -> None:
         wait_until(lambda: list((company.folder / "outbox").rglob("*.eml")))
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/health"))
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
     events = [json.loads(line) for line in said.splitlines()]
     names = [event["event"] for event in events]
     assert process.returncode == 0, said
@@ -96,7 +96,7 @@ def test_a_port_in_use_ends_it_with_a_sentence(company: Company) -> None:
         taken.listen()
         make_due_today(company, taken.getsockname()[1])
         with serving(company.folder, "--only", "web") as process:
-            _, said = process.communicate(timeout=30)
+            _, said = process.communicate(timeout=60)
     assert process.returncode == 4
     assert "cannot listen on 127.0.0.1" in said
     assert "Traceback" not in said
