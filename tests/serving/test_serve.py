@@ -43,10 +43,14 @@ def serving(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         yield process
+    except AssertionError as fault:
+        process.kill()
+        _, said = process.communicate()
+        raise AssertionError(f"{fault}; it said:\n{said}") from None
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+            process.communicate()
 
 
 def wait_until(happened: object, seconds: float = 120.0) -> None:
