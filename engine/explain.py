@@ -62,6 +62,8 @@ class Explanation:
     """The customer's columns; None when the customer is not in the table."""
     rules: tuple[RuleExplanation, ...]
     quarantined: tuple[Issue, ...]
+    suppressions: tuple[tuple[str, str | None, date | None], ...]
+    """(kind, topic or None for all, until) of what stands against writing to the address."""
     history: CustomerHistory | None
 
 
@@ -91,9 +93,10 @@ def explain(
         RuleExplanation(rule, tuple(_decided(row, number, decisions) for row in found), _readable(evaluation, number))
         for number, (rule, found) in enumerate(zip(chosen, rows, strict=True))
     )
+    against = plan.db.execute("SELECT DISTINCT kind, topic, until FROM suppression ORDER BY ALL").fetchall()
     plan.close()
     history = store.history_of(customer_id) if store else None
-    return Explanation(customer_id, instant, person, explained, quarantined, history)
+    return Explanation(customer_id, instant, person, explained, quarantined, tuple(against), history)
 
 
 def _shown(rule: Rule) -> set[tuple[str, str]]:

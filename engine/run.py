@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from engine.api import Project
+from engine.errors import SetupError
 from engine.pipeline import Plan, Request
 from engine.recording import Written, record, vanished_candidates
 from engine.schedule import horizon_after
@@ -66,7 +67,11 @@ def daily_run(
             if run.snapshot_sha == project.snapshot_sha
             else project.at_snapshot(store.snapshots.load(run.snapshot_sha))
         )
-        plan = pinned.decide(_request(pinned, store, run, earlier), store, progress=progress)
+        try:
+            plan = pinned.decide(_request(pinned, store, run, earlier), store, progress=progress)
+        except SetupError:
+            store.runs.abandon(run.id)  # nothing was done, so nothing is to be continued with these files
+            raise
         try:
             withdrawn = _withdraw(plan, store, run)
             progress("writing")

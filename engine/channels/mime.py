@@ -9,12 +9,32 @@ from collections.abc import Mapping
 from datetime import UTC
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 
 from engine.addresses import Mailbox
 from engine.messages.mail import Mail
 
-_POLICY = SMTP.clone(cte_type="7bit")
+_WHOLE = frozenset({"list-unsubscribe", "message-id"})
+"""Headers whose one long word must stay as it is: mail programs look for <https://…> and find no encoded word."""
+
+
+class _MailPolicy(EmailPolicy):
+    """The SMTP policy, which would encode a word that is longer than a line."""
+
+    def fold(self, name: str, value: str) -> str:
+        """The header as text."""
+        if name.lower() in _WHOLE and value.isascii() and value.isprintable():
+            return f"{name}: {value}{self.linesep}"
+        return str(super().fold(name, value))
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """The header as bytes."""
+        if name.lower() in _WHOLE:
+            return self.fold(name, value).encode("ascii")
+        return bytes(super().fold_binary(name, value))
+
+
+_POLICY = _MailPolicy(linesep="\r\n", max_line_length=78, cte_type="7bit", raise_on_defect=False)
 
 
 def mime_bytes(mail: Mail, custom_args: Mapping[str, str]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from datetime import date, timedelta
 from pathlib import Path
@@ -147,9 +148,10 @@ def _farewell(screen: Screen, folder: Path) -> None:
     screen.say(
         f"  Look around in {folder}: the rules in rules/, the mails in templates/. Change one and see what changes:"
     )
-    screen.say((f"  $ holdfast -C {folder} plan", "cyan"))
+    program = "holdfast" if shutil.which("holdfast") else ".venv/bin/holdfast"
+    screen.say((f"  $ {program} -C {folder} plan", "cyan"))
     screen.say("  Begin a project of your own:")
-    screen.say(("  $ holdfast init my-project", "cyan"))
+    screen.say((f"  $ {program} init my-project", "cyan"))
 
 
 def masked(address: str) -> str:

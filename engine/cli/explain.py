@@ -28,7 +28,7 @@ def explain(
 
     JSON: `customer_id`, `as_of`, `person` (the customer's columns, or null), `rules` (rule, status, rows: about,
     conditions: text, held, values; found, decision; sql with --sql), `quarantined` (table, row, column, value,
-    reason), `history` (decisions, settled, exposures, messages; null before the first run).
+    reason), `suppressions` (kind, topic, until), `history` (decisions, settled, exposures, messages; null before the first run).
     """
     project, moment = open_project(screen), read_moment(as_of)
     names = known_rules(project, rule)
@@ -59,6 +59,7 @@ def _document(found: Explanation, *, sql: bool) -> dict[str, object]:
         "customer_id": found.customer_id, "as_of": found.as_of, "person": found.person,
         "rules": [_rule_document(one, sql=sql) for one in found.rules],
         "quarantined": [vars(issue) for issue in found.quarantined], "history": found.history,
+        "suppressions": [dict(zip(("kind", "topic", "until"), one, strict=True)) for one in found.suppressions],
     }  # fmt: skip
 
 

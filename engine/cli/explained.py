@@ -74,6 +74,9 @@ class Teller:
             screen.say((str(name), "bold"), f"  {self.found.customer_id}", (address, "dim"))
             known = [str(person[column]) for column in _PLAN_COLUMNS if person.get(column)]
             screen.say((", ".join([*known, f"times in {self.zone}"]), "dim"))
+        for kind, topic, until in self.found.suppressions:
+            words = [kind.replace("_", " "), f"from {topic}" if topic else "", until.isoformat() if until else ""]
+            screen.say(("! ", "yellow"), f"on the suppression list: {' '.join(word for word in words if word)}")
         screen.say((f"as of {moment_text(self.found.as_of, self.zone)}", "dim"))
 
     # ── one rule ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,7 +172,7 @@ class Teller:
             self.screen.say("  nothing was sent to this customer yet")
             return
         held = [one for one in history.exposures if one.arm == "control"]
-        lines: list[tuple[datetime, list[Part]]] = [(one.not_before, self._message(one)) for one in history.messages]
+        lines: list[tuple[datetime, list[Part]]] = [(_when(one), self._message(one)) for one in history.messages]
         lines += [(one.exposed_at, [one.rule, one.step, ("control group", "cyan"), ""]) for one in held]
         newest = sorted(lines, key=lambda line: line[0], reverse=True)
         rows = [[self._instant(at), *cells] for at, cells in newest[:_MOST_MESSAGES]]
@@ -194,6 +197,11 @@ class Teller:
             return "once it is due"
         local = value.replace(tzinfo=UTC).astimezone(ZoneInfo(self.zone))
         return f"{local.day} {local:%b %Y, %H:%M}"
+
+
+def _when(message: MessageRow) -> datetime:
+    """When it was last called for, or is to leave."""
+    return message.attempts[-1].started_at if message.attempts else message.not_before
 
 
 def _tick(check: Checked) -> Part:

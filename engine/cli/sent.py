@@ -36,6 +36,8 @@ def deliver_with_progress(
     """Send what is due; Ctrl-C ends it politely, with the calls under way let finish."""
     tell_test_mode(screen, project.settings)
     with screen.meter() as meter, _stop() as stop:
+        if "*" in store.switches.paused():
+            screen.warn(("Everything is paused", "yellow"), ": nothing leaves before `holdfast resume`.")
         meter.stage("looking what is due")
         return send_due(project, store, clock=clock, planned_at=planned_at, on_progress=_follow(meter), stop=stop)
 

@@ -60,7 +60,7 @@ def show(
         screen.say("no tasks")
         return
     screen.table(
-        ["task", "due", "assignee", "customer", "", "rule"],
+        ["task", "due", "assignee", "customer", "what", "rule"],
         [
             (str(one.id), one.due_on.isoformat() if one.due_on else "", one.assignee or "", one.customer_id,
              one.title if one.state == "open" else f"{one.title} ({one.state})", one.rule)

@@ -44,7 +44,9 @@ def serve(folder: Path, store: Store, parts: Collection[Part], journal: Journal,
     }
     failed: dict[str, BaseException] = {}
     threads = [_start(part, work[part], stop, failed, journal) for part in PARTS if part in parts]
-    journal.say("serving", parts=", ".join(thread.name for thread in threads), state=store.kind)
+    web = project.settings.web
+    listening = f"http://{web.host}:{web.port}" if "web" in parts else ""
+    journal.say("serving", parts=", ".join(thread.name for thread in threads), state=store.kind, web=listening)
     stop.wait()
     journal.say("stopping")
     for thread in threads:

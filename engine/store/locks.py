@@ -7,11 +7,12 @@ when the connection ends.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from engine.errors import UnavailableError
 from engine.store.connect import Database
@@ -64,4 +65,5 @@ def _server_lock(database: Database, refusal: str) -> Iterator[None]:
         try:
             yield
         finally:
-            connection.execute(text(f"SELECT pg_advisory_unlock({_RUN_LOCK})"))
+            with suppress(DBAPIError):  # a connection that was cut has let go of it already
+                connection.execute(text(f"SELECT pg_advisory_unlock({_RUN_LOCK})"))

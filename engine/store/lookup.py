@@ -151,7 +151,7 @@ def status(database: Database, now: datetime) -> Status:
         .order_by(run_count.c.run_id, run_count.c.rule, run_count.c.reason)
     )
     with database.read() as connection:
-        waiting = tuple(Held(*row) for row in connection.execute(held))
+        waiting = tuple(Held(*row) for row in connection.execute(held) if row.reason != "rule_paused")
     return Status(
         runs=tuple(Runs(database).recent()),
         outbox=outbox.counts(),

@@ -63,10 +63,15 @@ class Runs:
         """The run to work on: a new one, an interrupted one with what it pinned, or the finished one.
 
         A finished run is returned as it is, unless `again` asks for the next n. An interrupted one (state `planning`)
-        is always continued first. Call it while holding the run lock; the snapshot must have been saved.
+        is always continued first; one that had written nothing yet is begun anew, with this snapshot. Call it while
+        holding the run lock; the snapshot must have been saved.
         """
         with self._database.write() as connection:
             latest = _one(connection, _of_date(schedule, local_date))
+            if latest is not None and latest.state == "planning" and not latest.cursor:
+                anew = {"snapshot_sha": snapshot_sha, "as_of": as_of, "horizon": horizon, "started_at": now}
+                renewed = update(run).where(run.c.id == latest.id).values(anew).returning(run)
+                return _row(connection.execute(renewed).one())
             if latest is not None and (latest.state == "planning" or not again):
                 return latest
             values = {
@@ -81,6 +86,12 @@ class Runs:
                 "started_at": now,
             }
             return _row(connection.execute(insert(run).values(values).returning(run)).one())
+
+    def abandon(self, run_id: int) -> None:
+        """Take back a run that was begun and has written nothing; any other stays."""
+        unwritten = delete(run).where(run.c.id == run_id, run.c.state == "planning", run.c.cursor == "")
+        with self._database.write() as connection:
+            connection.execute(unwritten)
 
     def finish(
         self,

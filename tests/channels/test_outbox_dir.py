@@ -82,3 +82,12 @@ def test_no_name_or_subject_adds_a_header(name: str, subject: str) -> None:
          "MIME-Version", "Content-Type"]
     )  # fmt: skip
     assert [one.addr_spec for one in message["To"].addresses] == ["ann@example.com"]
+
+
+def test_the_unsubscribe_link_stands_in_its_header_as_mail_programs_look_for_it(mail: Mail) -> None:
+    link = "<https://mail.example.com/u/" + "a" * 22 + "." + "b" * 43 + ">"
+    long = replace(mail, headers=(("List-Unsubscribe", link), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")))
+    lines = mime_bytes(long, CUSTOM_ARGS).decode("ascii").split("\r\n")
+    assert f"List-Unsubscribe: {link}" in lines
+    assert "List-Unsubscribe-Post: List-Unsubscribe=One-Click" in lines
+    assert max(map(len, lines)) <= 998

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from run_company import QUIET, Company
 
-from engine.errors import UnavailableError
+from engine.errors import SetupError, UnavailableError
 from engine.run import daily_run
+from engine.store.ledger import Ledger
 
 DUE = date(2026, 5, 2)  # Ann's silence is 30 days old at 10:00 UTC on 1 May, after that day's 09:00 in London
 
@@ -228,3 +231,67 @@ def _held_out(company: Company) -> set[object]:
         return {row["customer_id"] for row in plan.rows() if row["outcome"] == "hold_out"}
     finally:
         plan.close()
+
+
+def test_a_run_that_fails_on_a_mistake_leaves_nothing_and_runs_once_it_is_mended(company: Company) -> None:
+    whole = company.rules["quiet.yaml"]
+    company.rules["quiet.yaml"] = whole + "where: no_such_column = 'x'\n"
+    with pytest.raises(SetupError, match="no_such_column"):
+        company.run(DUE)
+    assert company.store.runs.recent() == []
+    company.rules["quiet.yaml"] = whole
+    assert company.run(DUE).fresh
+    company.rules["quiet.yaml"] = whole + "where: no_such_column = 'x'\n"
+    with pytest.raises(SetupError):
+        company.run(DUE, again=True)
+    assert [row.state for row in company.store.runs.recent()] == ["finished"]
+
+
+def test_a_run_that_was_cut_off_before_it_wrote_begins_anew_with_todays_files(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def power_cut(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("engine.run.record", power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        company.run(DUE)
+    monkeypatch.undo()
+    company.rules["quiet.yaml"] = QUIET.replace("send: first", "send: third")
+    company.run(DUE)
+    assert {step for _, _, step in company.messages()} == {"third"}
+    assert len(company.store.runs.recent()) == 1
+
+
+def test_a_database_that_goes_away_in_the_middle_costs_nothing(
+    company: Company, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections to PostgreSQL are cut while the run writes, at one write after the other."""
+    monkeypatch.setattr("engine.recording._CHUNK_ROWS", 1)
+    company.config += f"state: {{url: {postgres_url}}}\n"
+    for number in range(12):
+        company.customer(f"c{number:02d}")
+        company.event(f"c{number:02d}", "login", datetime(2026, 4, 1, 9))
+    write_chunk, cuts = Ledger.write_chunk, 0
+
+    def cut(ledger: Ledger, *rows: Any, **more: Any) -> Any:
+        nonlocal cuts
+        cuts += 1
+        if cuts % 3 == 0:
+            with psycopg.connect(postgres_url, autocommit=True) as admin:
+                admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+        return write_chunk(ledger, *rows, **more)
+
+    monkeypatch.setattr(Ledger, "write_chunk", cut)
+    for _ in range(30):
+        try:
+            report = company.run(DUE)
+        except UnavailableError:
+            continue
+        break
+    assert report.run.state == "finished"
+    assert len(company.messages()) == 13
+    assert not report.written.conflicts
