@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
 from engine.errors import Problem, SetupError, did_you_mean
+from engine.project.billing_settings import STRIPE_TABLES, Dunning, Stripe
 from engine.project.durations import Duration
 from engine.project.faults import Fault
 from engine.project.nodes import Node, without
@@ -83,7 +84,7 @@ class State(StrictModel):
 
 
 class TableSettings(StrictModel):
-    """Where one table comes from: a file pattern, a table of the warehouse, or a query there; exactly one of them.
+    """Where one table comes from: a file pattern, a table of the warehouse, a query there, or `source: stripe`.
 
     `columns` maps our names to theirs. `timezone` is that of instants written without an offset.
     """
@@ -103,8 +104,10 @@ class TableSettings(StrictModel):
         if len(given) != 1:
             found = f"both {' and '.join(given)}" if given else "a table without a source"
             raise Fault("HF210", found, "expected exactly one of path, table, query and source")
-        if self.source:
-            raise Fault("HF134", f"source: {self.source} is not available in this version", "use path, table or query")
+        if self.source == "holdfast":
+            raise Fault("HF134", "source: holdfast is not available in this version", "use path, table or query")
+        if self.source and (self.columns or self.timezone != "UTC"):
+            raise Fault("HF210", "columns or timezone beside source: stripe", "expected source: stripe alone")
         return self
 
 
@@ -126,6 +129,9 @@ class Warehouse(StrictModel):
     def _need_customers(cls, tables: dict[str, TableSettings]) -> dict[str, TableSettings]:
         if "customers" not in tables:
             raise Fault("HF217", "the customers table is not mapped", "expected customers: {path: …}")
+        for name, table in tables.items():
+            if table.source == "stripe" and name not in STRIPE_TABLES:
+                raise Fault("HF210", f"Stripe has no {name}", listing("expected source: stripe for", STRIPE_TABLES))
         return tables
 
 
@@ -212,6 +218,13 @@ class Settings(StrictModel):
     delivery: Delivery = Delivery()
     retention: Retention = Retention()
     web: Web = Web()
+    stripe: Stripe = Stripe()
+    dunning: Dunning = Dunning()
+
+    @property
+    def from_stripe(self) -> frozenset[str]:
+        """Tables kept from Stripe in the state."""
+        return frozenset(name for name, table in self.warehouse.tables.items() if table.source == "stripe")
 
     @property
     def uses(self) -> Mapping[str, str]:
