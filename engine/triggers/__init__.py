@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 
 from engine.triggers.base import Condition, Found, Lookup, Needs, Shared, Trigger
 from engine.triggers.cancelled import Cancelled
+from engine.triggers.card_expiring import CardExpiring
 from engine.triggers.date import Date
 from engine.triggers.event import Event
 from engine.triggers.inactivity import Inactivity
@@ -19,7 +20,8 @@ from engine.triggers.trial_ending import TrialEnding
 from engine.triggers.unused_feature import UnusedFeature
 
 BUILT_IN: tuple[type[Trigger], ...] = (
-    Cancelled, Date, Event, Inactivity, Onboarding, PaymentFailed, RenewalApproaching, Sql, TrialEnding, UnusedFeature,
+    Cancelled, CardExpiring, Date, Event, Inactivity, Onboarding, PaymentFailed, RenewalApproaching, Sql, TrialEnding,
+    UnusedFeature,
 )  # fmt: skip
 
 __all__ = ["BUILT_IN", "Condition", "Found", "Lookup", "Needs", "Shared", "Trigger", "triggers"]

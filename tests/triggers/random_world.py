@@ -216,7 +216,7 @@ class RandomWorld:
         return {
             "invoices": invoices,
             "payment_failures": [row for one in invoices for row in self._failures(one)],
-            "payment_methods": [self._card(r.choice(self.ids), number) for number in range(len(self.ids) // 2)],
+            "payment_methods": [self._card(r.choice(self.ids), number) for number in range(len(self.ids) * 2)],
             "refunds": [
                 self._money_back(number, "kind", "full", "partial", "requested_full", None) for number in range(8)
             ],
@@ -301,15 +301,18 @@ class RandomWorld:
         ]
 
     def _card(self, customer: str, number: int) -> Row:
+        r = self.random
+        months = self.as_of.year * 12 + self.as_of.month - 1 + r.choice([-1, 0, 0, 0, 1, 1, 2, 13])
+        year, month = divmod(months, 12)
         return {
             "payment_method_id": f"p{number:02}",
             "customer_id": customer,
-            "brand": "visa",
+            "brand": r.choice(["visa", "mastercard", None]),
             "last4": f"{4000 + number}",
-            "exp_month": 12,
-            "exp_year": 2030,
-            "is_default": self.random.random() < 0.7,
-            "added_at": self.random.choice([self.past(200), self.past(6), self.near(0, 1, 3)]),
+            "exp_month": r.choice([month + 1, month + 1, month + 1, month + 1, month + 1, 13, None]),
+            "exp_year": r.choice([year, year, year % 100, year % 100, None]),
+            "is_default": r.choice([True, True, True, False, None]),
+            "added_at": r.choice([self.past(200), self.past(6), self.near(0, 1, 3), self.future(3), None]),
         }
 
     def _money_back(self, number: int, column: str, *words: str | None) -> Row:

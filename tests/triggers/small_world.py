@@ -85,6 +85,20 @@ def invoice(number: str, name: str, failed: str, amount: int, code: str | None, 
     }
 
 
+def card(name: str, last4: str, **more: Any) -> dict[str, Any]:
+    return {
+        "payment_method_id": f"p-{name}",
+        "customer_id": name,
+        "brand": "visa",
+        "last4": last4,
+        "exp_month": 12,
+        "exp_year": 2030,
+        "is_default": True,
+        "added_at": at("2026-02-01 10:00"),
+        **more,
+    }
+
+
 TABLES: dict[str, list[dict[str, Any]]] = {
     "customers": [
         customer("ann", "2025-11-20 22:30", "America/New_York", contract_end=date(2027, 1, 31), vip=True),
@@ -179,22 +193,9 @@ TABLES: dict[str, list[dict[str, Any]]] = {
         },
     ],
     "payment_methods": [
-        {
-            "payment_method_id": "p-ann",
-            "customer_id": "ann",
-            "brand": "visa",
-            "last4": "4242",
-            "is_default": True,
-            "added_at": at("2026-02-01 10:00"),
-        },
-        {
-            "payment_method_id": "p-dan",
-            "customer_id": "dan",
-            "brand": "visa",
-            "last4": "1881",
-            "is_default": True,
-            "added_at": at("2026-11-16 10:00"),
-        },
+        card("ann", "4242", exp_month=11, exp_year=26),
+        card("cat", "0005", is_default=False, exp_month=11, exp_year=2026),
+        card("dan", "1881", added_at=at("2026-11-16 10:00")),
     ],
     "refunds": [
         {
@@ -235,6 +236,7 @@ RULES = rules(
         "new", "onboarding: {event: project_created, for: 1 day, within: 14 days}", steps="[{after: 3 days, send: m}]"
     ),
     rule("renewal", "renewal_approaching: {interval: month}", steps="[{before: 3 days, send: m}]"),
+    rule("card", "card_expiring: {}", steps="[{before: 7 days, send: m}]"),
     rule("trial", "trial_ending: {}", steps="[{before: 3 days, send: m}]"),
     rule("unpaid", "payment_failed: {group: soft, min_amount_minor: 100}"),
     rule("left", "cancelled: {reason: voluntary, exclude: [refund, dispute]}"),
@@ -292,6 +294,20 @@ EXPECTED: dict[str, dict[str, Candidate]] = {
     "trial": {
         "gus": Candidate(
             "s-gus:2026-11-30", at("2026-11-30 00:00"), None, {"trial_ends_on": date(2026, 11, 30), "plan": "team"}
+        ),
+    },
+    "card": {
+        # Midnight in New York.
+        "ann": Candidate(
+            "p-ann:2026-11",
+            at("2026-11-30 05:00"),
+            None,
+            {
+                "brand": "visa",
+                "last4": "4242",
+                "expires_on": date(2026, 11, 30),
+                "next_charge_on": date(2026, 12, 1),
+            },
         ),
     },
     "unpaid": {

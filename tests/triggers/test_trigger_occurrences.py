@@ -72,6 +72,9 @@ TABLES: dict[str, list[dict[str, Any]]] = {
             "paid_at": datetime(2026, 11, 1, 20),
         },
     ],
+    "payment_methods": [
+        {"payment_method_id": "pm_1", "customer_id": "Ann 7", "exp_month": 12, "exp_year": 26, "is_default": True},
+    ],
 }
 
 GOLDEN = [
@@ -85,6 +88,7 @@ GOLDEN = [
     ("renewal_approaching: {}", ["sub_X:1:2027-01-01"]),
     ("renewal_approaching: {interval: month}", ["sub_X:1:2027-01-01"]),
     ("trial_ending: {}", ["sub_X:1:2026-12-02"]),
+    ("card_expiring: {}", ["pm_1:2026-12"]),
     ("payment_failed: {}", ["in_1:soft", "in_2:wish-to-stop"]),
     ("payment_failed: {group: soft}", ["in_1:soft"]),
     ("event: {name: login}", ["2026-10-01"]),
@@ -97,7 +101,7 @@ GOLDEN = [
     ("sql: {query: q.sql}", ["as the query says"]),
 ]
 
-DATED = ("renewal_approaching", "trial_ending", "date")
+DATED = ("card_expiring", "renewal_approaching", "trial_ending", "date")
 
 
 def written(number: int, trigger: str) -> str:

@@ -88,6 +88,7 @@ CASES: dict[str, tuple[str, str, str, Callable[[Oracle], Expected]]] = {
         lambda o: o.renewal_approaching(interval="year"),
     ),
     "trial": ("trial_ending: {}", "", BEFORE, lambda o: o.trial_ending()),
+    "card": ("card_expiring: {}", "", BEFORE, lambda o: o.card_expiring()),
     "left": ("cancelled: {}", "", AFTER, lambda o: o.cancelled()),
     "left-by-choice": (
         "cancelled: {reason: voluntary, exclude: [refund, dispute]}",

@@ -72,7 +72,7 @@ def first_instant(wall: datetime, zone: str) -> datetime:
     probe += (wall - probe) % quarter
     while local(probe, zone) < wall:
         probe += quarter
-    return probe
+    return probe if local(probe, zone) == wall else probe - (probe - datetime.min) % quarter  # clocks jump on quarters
 
 
 def shift(day: date, interval: str, times: int) -> date:
@@ -136,8 +136,8 @@ class Oracle:
                 known = by_id.get(row["event_id"])
                 if known is None or row["at"] < known["at"]:
                     by_id[row["event_id"]] = row
-            elif row not in kept:
-                kept.append(row)
+            elif (folded := {**row, "name": fold(row["name"]), "event_id": None}) not in kept:
+                kept.append(folded)
         found: dict[str, list[Row]] = {customer: [] for customer in self.customers}
         for row in [*by_id.values(), *kept]:
             if row["customer_id"] in found and self.is_past(row["at"]):
@@ -406,10 +406,35 @@ class Oracle:
     def _cards(self, customer: str) -> list[Row]:
         return [row for row in self.rows("payment_methods") if row["customer_id"] == customer and row["is_default"]]
 
+    def _default_card(self, customer: str) -> Row | None:
+        """The newest where several are called so; one added at an unknown time is the oldest."""
+        cards = [row for row in self._cards(customer) if row["added_at"] is None or self.is_past(row["added_at"])]
+        return max(cards, key=lambda row: (row["added_at"] or datetime.min, row["payment_method_id"]), default=None)
+
     def _last4(self, customer: str) -> str | None:
-        """Of the default card; of the newest where several are called so."""
-        cards = [row for row in self._cards(customer) if self.is_past(row["added_at"])]
-        return max(cards, key=lambda row: (row["added_at"], row["payment_method_id"]))["last4"] if cards else None
+        card = self._default_card(customer)
+        return card["last4"] if card else None
+
+    # ── cards ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def card_expiring(self) -> Answer:
+        found: Answer = {}
+        for customer in self.customers:
+            card = self._default_card(customer)
+            if card is None or card["exp_month"] not in range(1, 13) or card["exp_year"] is None:
+                continue
+            year = card["exp_year"] if card["exp_year"] > 99 else 2000 + card["exp_year"]
+            last = date(year, card["exp_month"], monthrange(year, card["exp_month"])[1])
+            charges = [self.renewal(row) for row in self.rows("subscriptions")
+                       if row["customer_id"] == customer and self.in_service(row) and not self.set_to_cancel(row)]  # fmt: skip
+            unpaid = [charge[0] for charge in charges if charge and charge[0] > last]
+            if unpaid:
+                facts = {
+                    "brand": card["brand"], "last4": card["last4"], "expires_on": last, "next_charge_on": min(unpaid),
+                }  # fmt: skip
+                anchor = first_instant(datetime.combine(last, time()), self.zone(customer))
+                _add(found, card, f"{card['payment_method_id']}:{last:%Y-%m}", anchor, None, facts)
+        return found
 
     # ── facts of rules ──────────────────────────────────────────────────────────────────────────────────────────
 
