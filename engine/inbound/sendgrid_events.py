@@ -74,7 +74,7 @@ def receive(
     _verify(text, signature, timestamp, public_keys, now)
     events = [_raw(one, secret) for one in _listed(text)]
     known = {one.event_id: one for one in reversed(events)}  # of one id given twice in a request, the first
-    kept = store.evidence.keep(known.values(), now)
+    kept = store.inbound.keep("sendgrid", known.values(), now)
     return Received(kept.stored, len(events) - kept.stored - kept.quarantined, kept.quarantined)
 
 
@@ -176,7 +176,9 @@ def _raw(event: Any, secret: str) -> RawEvent:
     try:
         return _read(event, body, secret)
     except ValueError as fault:
-        return RawEvent(f"sha256:{sha256(body.encode()).hexdigest()}", "", None, body, None, str(fault))
+        return RawEvent(
+            f"sha256:{sha256(body.encode()).hexdigest()}", "", None, body, state="quarantined", detail=str(fault)
+        )
 
 
 def _read(event: Any, body: str, secret: str) -> RawEvent:

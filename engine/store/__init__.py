@@ -14,9 +14,10 @@ from typing import Self
 from engine.store import backup, locks, lookup, schema
 from engine.store.connect import Database, Kind, instant_text, parse_url
 from engine.store.consents import ConsentRow, Consents, Wish
-from engine.store.evidence import Applied, Doubt, Evidence, RawEvent
+from engine.store.evidence import Applied, Doubt, Evidence
 from engine.store.figures import Figures, figures
 from engine.store.home import Home
+from engine.store.inbound_events import InboundEvents, Kept, RawEvent
 from engine.store.ledger import DECISIONS, EXPOSURES, MESSAGES, SETTLINGS, ChunkResult, Ledger
 from engine.store.links import LinkedMessage, MailLinks
 from engine.store.lookup import CustomerHistory, Status
@@ -45,6 +46,7 @@ __all__ = [
     "Erasure",
     "Figures",
     "GateRow",
+    "Kept",
     "LinkedMessage",
     "NewTask",
     "OutboxMessage",
@@ -79,6 +81,7 @@ class Store:
         self.suppressions = Suppressions(database)
         self.tasks = Tasks(database)
         self.privacy = Privacy(database)
+        self.inbound = InboundEvents(database)
         self.evidence = Evidence(database)
         self.consents = Consents(database)
         self.links = MailLinks(database)

@@ -86,11 +86,18 @@ def _copy_and_select(connection: Connection, bulk: Bulk, rows: list[Row], consta
     return connection.exec_driver_sql(statement, dict(constants)).rowcount
 
 
-def each(connection: Connection, statement: str, rows: Iterable[Row]) -> None:
-    """Run a statement once per row, dates and instants being text; `?` stands for a value and for nothing else."""
-    if given := list(rows):
-        marked = statement if _sqlite(connection) else statement.replace("?", "%s")
-        connection.connection.cursor().executemany(marked, given)
+def each(connection: Connection, statement: str, rows: Iterable[Row]) -> int:
+    """Run a statement once per row, dates and instants being text; how many rows were touched.
+
+    `?` stands for a value and for nothing else.
+    """
+    given = list(rows)
+    if not given:
+        return 0
+    marked = statement if _sqlite(connection) else statement.replace("?", "%s")
+    cursor = connection.connection.cursor()
+    cursor.executemany(marked, given)
+    return int(cursor.rowcount)
 
 
 def stage(connection: Connection, name: str, like: Table, columns: Sequence[str], rows: Iterable[Row]) -> int:

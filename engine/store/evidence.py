@@ -1,4 +1,4 @@
-"""Evidence: what providers tell us about mails, kept word for word first, then applied.
+"""Evidence: what SendGrid's events, once they are kept, say about mails.
 
 An event is applied once, in one transaction with all it changes, and in any order: a message becomes `accepted` and
 stays so, its fate only moves forward (see `event_words.FATES`), and a suppression is never taken back.
@@ -19,19 +19,13 @@ from engine.addresses import AddressError, parse_address
 from engine.store import bulk
 from engine.store.connect import Database, instant_text
 from engine.store.event_words import Meaning, later, meaning
+from engine.store.inbound_events import Settled, settle, waiting
 from engine.store.outbox_sql import given
-from engine.store.tables import UNAPPLIED, attempt, inbound_event, install, message
+from engine.store.tables import attempt, inbound_event, install, message
 
 APPLIED_AT_ONCE = 2000  # events; a transaction of well under a second
 SOURCE = "sendgrid"
 
-_COLUMNS = ("source", "received_at", "event_id", "kind", "happened_at", "body", "state", "address_key", "detail")
-_STATE = _COLUMNS.index("state")
-_KEEP = (
-    f"INSERT INTO inbound_event ({bulk.names(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "
-    "ON CONFLICT (source, event_id) DO NOTHING"
-)
-_DONE = "UPDATE inbound_event SET state = ?, message_id = ?, attempt_id = ?, detail = ? WHERE id = ?"
 _SET_FATE = "UPDATE message SET fate = ? WHERE id = ?"
 _ACCEPT = "UPDATE message SET state = 'accepted', reason = NULL, owner = NULL, lease_until = NULL WHERE id = ?"
 _PROVE = (
@@ -59,31 +53,6 @@ _ACCEPT_ANSWERED = (
 )
 _MESSAGE_ID = re.compile(r"[!-~]{1,300}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
-
-
-@dataclass(frozen=True)
-class RawEvent:
-    """One event as it came."""
-
-    #: Theirs; the same event sent twice has it twice.
-    event_id: str
-    #: Their word for what happened.
-    kind: str
-    happened_at: datetime | None
-    #: JSON, in ASCII.
-    body: str
-    #: The keyed hash of its address; None when it has none that can be read.
-    address_key: str | None
-    #: What is wrong with it: it is kept in quarantine and never applied.
-    fault: str | None = None
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What one call stored: events to apply, and malformed ones in quarantine. Those known already are in neither."""
-
-    stored: int
-    quarantined: int
 
 
 @dataclass(frozen=True)
@@ -122,7 +91,7 @@ class _Found:
 
 
 class Evidence:
-    """Events kept and applied; the doubts they leave."""
+    """Events applied; the doubts they leave."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -140,37 +109,17 @@ class Evidence:
             "SELECT id, state, fate, address_key, recipient FROM message WHERE id", "bigint", on_server, lock
         )
 
-    def keep(self, events: Iterable[RawEvent], received_at: datetime) -> Kept:
-        """Store events as they came, those that are known left out. On disk when it returns."""
-        now = instant_text(received_at)
-        ordered = sorted(events, key=lambda one: one.event_id)  # two requests with the same events must not deadlock
-        rows = [
-            (SOURCE, now, one.event_id, one.kind, one.happened_at and instant_text(one.happened_at), one.body,
-             "quarantined" if one.fault else "new", one.address_key, one.fault)
-            for one in ordered
-        ]  # fmt: skip
-        with self._database.write() as connection:
-            stored = _run_each(connection, _KEEP, [row for row in rows if row[_STATE] == "new"])
-            quarantined = _run_each(connection, _KEEP, [row for row in rows if row[_STATE] == "quarantined"])
-        return Kept(stored, quarantined)
-
-    def counts(self) -> dict[str, int]:
-        """Events per state: new, applied, orphan, quarantined."""
-        query = select(inbound_event.c.state, func.count()).group_by(inbound_event.c.state)
-        with self._database.read() as connection:
-            return {row[0]: row[1] for row in connection.execute(query.order_by(inbound_event.c.state))}
-
     def apply_new(self, limit: int = APPLIED_AT_ONCE) -> Applied:
         """Apply up to `limit` events that were kept and not applied yet, oldest first, in one transaction."""
         with self._database.write() as connection:
-            rows = _waiting(connection, limit)
+            rows = waiting(connection, SOURCE, limit)
             if not rows:
                 return Applied()
             found = self._correlate(connection, rows)
             messages = self._locked(connection, {one.attempt.message_id for one in found if one.attempt})
             _move(connection, found, messages)
             suppressed = self._suppress(connection, found, messages)
-            bulk.each(connection, _DONE, [_ended(one) for one in found])
+            settle(connection, map(_ended, found))
         return Applied(len(found), sum(one.attempt is None for one in found), suppressed)
 
     def apply_all(self) -> Applied:
@@ -269,22 +218,6 @@ def _among(query: str, kind: str, on_server: bool, end: str = "") -> TextClause:
     return text(f"{query} {listed}{end}")
 
 
-def _run_each(connection: Connection, statement: str, rows: Sequence[bulk.Row]) -> int:
-    """As `bulk.each`; how many rows were touched."""
-    if not rows:
-        return 0
-    marked = statement if connection.dialect.name == "sqlite" else statement.replace("?", "%s")
-    cursor = connection.connection.cursor()
-    cursor.executemany(marked, rows)
-    return int(cursor.rowcount)
-
-
-def _waiting(connection: Connection, limit: int) -> Sequence[Row[Any]]:
-    columns = ("id", "kind", "body", "address_key", "happened_at", "received_at")
-    query = select(*(inbound_event.c[name] for name in columns)).where(UNAPPLIED).order_by(inbound_event.c.id)
-    return connection.execute(query.limit(limit).with_for_update(skip_locked=True)).all()
-
-
 def _read(body: str) -> dict[str, Any]:
     """An event as a mapping; empty once it was erased."""
     found = json.loads(body) if body else {}
@@ -366,10 +299,10 @@ def _addressee(one: _Found, messages: Mapping[int, Row[Any]]) -> tuple[str | Non
     return known.address_key, known.recipient or None
 
 
-def _ended(one: _Found) -> tuple[object, ...]:
+def _ended(one: _Found) -> Settled:
     if one.attempt is None:
-        return ("orphan", None, None, one.detail, one.row.id)
-    return ("applied", one.attempt.message_id, one.attempt.id, None, one.row.id)
+        return Settled(one.row.id, "orphan", detail=one.detail)
+    return Settled(one.row.id, "applied", one.attempt.message_id, one.attempt.id)
 
 
 def _heard_of(connection: Connection, channel: str, since: int) -> int:

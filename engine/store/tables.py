@@ -232,8 +232,8 @@ message = Table(
 )
 
 NAMED = text("provider_id IS NOT NULL")
-UNAPPLIED = text("state = 'new'")
 OF_ATTEMPT = text("attempt_id IS NOT NULL")
+ABOUT = text("about IS NOT NULL")
 attempt = Table(
     "attempt",
     metadata,
@@ -254,22 +254,24 @@ inbound_event = Table(
     "inbound_event",
     metadata,
     Column("id", Long, primary_key=True),
-    Column("source", Text, nullable=False),  # sendgrid
+    Column("source", Text, nullable=False),  # sendgrid, stripe
     Column("event_id", Text, nullable=False),  # theirs
     Column("kind", Text, nullable=False),  # their word for what happened
     Column("happened_at", UtcDateTime),
     Column("received_at", UtcDateTime, nullable=False),
     Column("body", Text, nullable=False),  # JSON; '' once erased
-    Column("state", Text, nullable=False),  # new, applied, orphan, quarantined
+    Column("state", Text, nullable=False),  # new, applied, orphan, ignored, quarantined
     Column("message_id", Long),
     Column("attempt_id", Long),
     Column("address_key", Text),
+    Column("about", Text),  # their id of the customer
     Column("detail", Text),
     UniqueConstraint("source", "event_id"),
-    Index("ix_inbound_event_new", "id", sqlite_where=UNAPPLIED, postgresql_where=UNAPPLIED),
+    Index("ix_inbound_event_state", "source", "state", "id"),  # finds what waits, and counts without reading bodies
     Index("ix_inbound_event_message", "message_id"),
     Index("ix_inbound_event_attempt", "attempt_id", sqlite_where=OF_ATTEMPT, postgresql_where=OF_ATTEMPT),
     Index("ix_inbound_event_address", "address_key"),
+    Index("ix_inbound_event_about", "about", sqlite_where=ABOUT, postgresql_where=ABOUT),
 )
 
 # Where links in mails may lead: nowhere else.

@@ -141,7 +141,7 @@ def tell(store: Store, server: FakeSendGrid, told: int, lost: float, chance: ran
         for number, entry in numbered for kind in ("processed", "delivered") if chance.random() >= lost
     ]  # fmt: skip
     chance.shuffle(events)
-    store.evidence.keep(events, NOW)
+    store.inbound.keep("sendgrid", events, NOW)
     store.evidence.apply_all()
     return len(ledger)
 

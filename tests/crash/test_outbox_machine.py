@@ -118,9 +118,8 @@ class Outbox(RuleBasedStateMachine):
             "event": "processed", "email": call.message.recipient, "message": str(call.message.id),
             "attempt": str(call.attempt_id), "install": self.store.install.id, "sg_event_id": f"event-{self.events}",
         }  # fmt: skip
-        self.store.evidence.keep(
-            [RawEvent(f"event-{self.events}", "processed", self.now, json.dumps(body), None)], self.now
-        )
+        raw = RawEvent(f"event-{self.events}", "processed", self.now, json.dumps(body))
+        self.store.inbound.keep("sendgrid", [raw], self.now)
         self.store.evidence.apply_all()
 
     @rule()

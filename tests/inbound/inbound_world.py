@@ -97,7 +97,7 @@ def keep(store: Store, events: Iterable[Event], received_at: datetime = NOW) -> 
         )
         for one in events
     ]  # fmt: skip
-    return store.evidence.keep({one.event_id: one for one in raw}.values(), received_at).stored
+    return store.inbound.keep("sendgrid", raw, received_at).stored
 
 
 def tell(store: Store, *events: Event) -> None:
@@ -115,6 +115,11 @@ def messages(store: Store) -> dict[str, tuple[str, str | None]]:
     """Customer to state and fate."""
     found = rows(store, message.c.customer_id, message.c.state, message.c.fate)
     return {customer: (state, fate) for customer, state, fate in found}
+
+
+def counts(store: Store) -> dict[str, int]:
+    """State to SendGrid's events."""
+    return {state: number for (source, state), number in store.inbound.counts().items() if source == "sendgrid"}
 
 
 def suppressions(store: Store) -> set[tuple[str | None, str]]:

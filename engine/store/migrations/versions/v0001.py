@@ -14,9 +14,9 @@ _DUE = sa.text("state IN ('planned', 'retry_wait')")
 _LEASED = sa.text("state IN ('claimed', 'sending')")
 _WITHDRAWN = sa.text("state = 'cancelled' AND reason = 'withdrawn'")
 _NAMED = sa.text("provider_id IS NOT NULL")
-_UNAPPLIED = sa.text("state = 'new'")
 _IN_DOUBT = sa.text("state = 'in_doubt'")
 _OF_ATTEMPT = sa.text("attempt_id IS NOT NULL")
+_ABOUT = sa.text("about IS NOT NULL")
 
 
 def upgrade() -> None:
@@ -222,13 +222,12 @@ def upgrade() -> None:
         sa.Column("message_id", _LONG, nullable=True),
         sa.Column("attempt_id", _LONG, nullable=True),
         sa.Column("address_key", sa.Text(), nullable=True),
+        sa.Column("about", sa.Text(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_inbound_event"),
         sa.UniqueConstraint("source", "event_id", name="uq_inbound_event_source_event_id"),
     )
-    op.create_index(
-        "ix_inbound_event_new", "inbound_event", ["id"], sqlite_where=_UNAPPLIED, postgresql_where=_UNAPPLIED
-    )
+    op.create_index("ix_inbound_event_state", "inbound_event", ["source", "state", "id"])
     op.create_index("ix_inbound_event_message", "inbound_event", ["message_id"])
     op.create_index(
         "ix_inbound_event_attempt",
@@ -238,6 +237,7 @@ def upgrade() -> None:
         postgresql_where=_OF_ATTEMPT,
     )
     op.create_index("ix_inbound_event_address", "inbound_event", ["address_key"])
+    op.create_index("ix_inbound_event_about", "inbound_event", ["about"], sqlite_where=_ABOUT, postgresql_where=_ABOUT)
     op.create_table(
         "link",
         sa.Column("id", sa.Text(), nullable=False),
