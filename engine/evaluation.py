@@ -21,7 +21,7 @@ from engine.project.expressions import Expression
 from engine.project.rules import Goal, Rule
 from engine.project.settings import Settings
 from engine.project.trigger_spec import Catalog, ColumnType
-from engine.triggers import Condition, Found, Lookup, Shared, Trigger, triggers
+from engine.triggers import Condition, Found, Lookup, Needs, Shared, Trigger, triggers
 from engine.triggers.date import DateParams
 from engine.triggers.event import EVENT_BASICS
 from engine.triggers.sql import QUERY_NEEDS, SqlParams
@@ -44,6 +44,22 @@ Name = tuple[str, str]
 """(namespace, name): ("customer", "plan"), ("fact", "invoice_id")."""
 
 Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the state remembers and conditions ask about; nothing, where there is no state yet.
+
+    `sent`: customers a rule has written to. `case_holds`: invoices a person has put on hold. `case_mails`: (invoice,
+    mails sent about it). `refused_addresses`: those that bounced or complained. `first_run_at`: naive UTC.
+    """
+
+    sent: Callable[[str], Iterable[str]] = lambda rule_id: ()
+    case_holds: Callable[[], Iterable[str]] = tuple
+    case_mails: Callable[[], Iterable[tuple[str, int]]] = tuple
+    refused_addresses: Callable[[], Iterable[str]] = tuple
+    first_run_at: datetime | None = None
+
 
 _FIRST = " QUALIFY row_number() OVER (PARTITION BY p.cust, occurrence ORDER BY anchor) = 1"
 
@@ -80,8 +96,7 @@ class Evaluation:
     """Evaluates rules over the warehouse as of `as_of` (naive UTC), for everybody or for `customer_ids`.
 
     `values` names what messages will want of each rule's customers, so that just those columns are read. After
-    `run()`, `db` holds `person`, `candidate` and the zone tables that planning reads. `sent` gives the customers a
-    rule has written to, for `sent('rule-id')`.
+    `run()`, `db` holds `person`, `candidate` and the zone tables that planning reads.
     """
 
     def __init__(
@@ -94,9 +109,9 @@ class Evaluation:
         queries: Mapping[str, str] = MappingProxyType({}),
         values: Mapping[str, Iterable[Name]] = MappingProxyType({}),
         customer_ids: Sequence[str] | None = None,
-        sent: Callable[[str], Iterable[str]] = lambda rule_id: (),
+        memory: Memory | None = None,
     ) -> None:
-        self.rules, self.as_of, self._queries, self._sent = tuple(rules), as_of, queries, sent
+        self.rules, self.as_of, self._queries, self._memory = tuple(rules), as_of, queries, memory or Memory()
         self._values = {rule.id: frozenset(values.get(rule.id, ())) for rule in rules}
         self.triggers: Mapping[str, Trigger] = triggers()
         self.warehouse = Warehouse(settings, root, as_of, customer_ids)
@@ -216,7 +231,7 @@ class Evaluation:
         for number, rule in enumerate(self.rules):
             if isinstance(rule.trigger.params, SqlParams):
                 self._run_query(number, rule, rule.trigger.params.query)
-        self._load_sent()
+        self._load_memory()
 
     def _tables(self) -> dict[str, list[str]]:
         """Columns to read of each table, as far as they are there."""
@@ -249,7 +264,12 @@ class Evaluation:
     def _dates_of(self, table: str) -> list[str]:
         """Columns of a table that `date` rules count from: they need the local date beside the instant."""
         places = [rule.trigger.params.place for rule in self.rules if isinstance(rule.trigger.params, DateParams)]
-        return [column for place_table, column in places if place_table == table]
+        counted = [column for place_table, column in places if place_table == table]
+        wanted = [column for needs in self._all_needs() for column in needs.dates.get(table, ())]
+        return list(dict.fromkeys([*counted, *wanted]))
+
+    def _all_needs(self) -> list[Needs]:
+        return [self.triggers[rule.trigger.name].needs(rule.trigger.params) for rule in self.rules]
 
     def _subscription_columns(self) -> list[str]:
         names = {name for rule in self.rules for namespace, name in self._names(rule) if namespace == "subscription"}
@@ -268,12 +288,18 @@ class Evaluation:
         run_query(self.warehouse, text, f"rules/{query}", f"query_{number}")
         self._queried.add(number)
 
-    def _load_sent(self) -> None:
+    def _load_memory(self) -> None:
         asked = sorted(
             {rule_id for rule in self.rules for expression in rule.expressions for rule_id in expression.sent}
         )
-        rows = ((rule_id, customer) for rule_id in asked for customer in self._sent(rule_id))
+        memory = self._memory
+        rows = ((rule_id, customer) for rule_id in asked for customer in memory.sent(rule_id))
         load_rows(self.db, "sent_rule", {"rule_id": "VARCHAR", "customer_id": "VARCHAR"}, rows)
+        if any(needs.cases for needs in self._all_needs()):
+            load_rows(self.db, "case_hold", {"invoice_id": "VARCHAR"}, ((one,) for one in memory.case_holds()))
+            load_rows(self.db, "case_mail", {"invoice_id": "VARCHAR", "mails": "BIGINT"}, memory.case_mails())
+            refused = ((one,) for one in memory.refused_addresses())
+            load_rows(self.db, "refused_address", {"address": "VARCHAR"}, refused)
 
     # ── rules as SQL ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -285,7 +311,10 @@ class Evaluation:
         if rule.trigger.name == "sql":
             rows = self.db.execute(f"DESCRIBE query_{number}").fetchall()
             columns[f"query_{number}"] = frozenset(row[0] for row in rows)
-        look = Lookup(self.as_of, self.bound, self.warehouse.facts, self.shared, columns, number)
+        look = Lookup(
+            self.as_of, self.bound, self.warehouse.facts, self.shared, columns, number,
+            self.warehouse.settings.dunning, self._memory.first_run_at,
+        )  # fmt: skip
         trigger = self.triggers[rule.trigger.name]
         found = trigger.find(rule.trigger.params, look)
         facts = {**self._row_facts(trigger, rule, look), **found.facts, **self._own_facts(rule, look)}

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import duckdb
 
 from engine.errors import Problem, SetupError
-from engine.evaluation import Evaluation, queries_of
+from engine.evaluation import Evaluation, Memory, queries_of
 from engine.history import load_history
 from engine.messages import Templates
 from engine.planning import PlanOptions
@@ -23,6 +23,7 @@ from engine.project.rules import Rule
 from engine.project.settings import Settings
 from engine.schedule import horizon_after, send_time
 from engine.store import Store
+from engine.triggers.payment_failed import PaymentFailed
 from engine.warehouse.guards import Doubt, doubts
 
 Progress = Callable[[str], None]
@@ -185,7 +186,7 @@ def evaluate(
     evaluation = Evaluation(
         project.settings, project.root, request.rules, request.as_of,
         queries=queries_of(project.files), values=wanted,
-        customer_ids=request.customer_ids, sent=_sent_by(request.rules, store, request.before_run),
+        customer_ids=request.customer_ids, memory=_memory(request, store),
     )  # fmt: skip
     problems = [problem for problem in evaluation.check() if problem.severity == "error"]
     problems += check_templates(evaluation, templates)
@@ -194,6 +195,21 @@ def evaluate(
         raise SetupError(problems)
     evaluation.run(progress)
     return evaluation
+
+
+def _memory(request: Request, store: Store | None) -> Memory:
+    """What the state tells about customers and cases."""
+    sent = _sent_by(request.rules, store, request.before_run)
+    if store is None:
+        return Memory(sent)
+    payment_rules = {
+        name for rule in request.rules if rule.trigger.name == PaymentFailed.name for name in (rule.id, *rule.was)
+    }
+    return Memory(
+        sent, case_holds=lambda: [one.invoice_id for one in store.cases.holds()],
+        case_mails=lambda: store.cases.mails(payment_rules, request.as_of),
+        refused_addresses=store.cases.refused_addresses, first_run_at=store.cases.first_run_at(),
+    )  # fmt: skip
 
 
 def _sent_by(rules: Sequence[Rule], store: Store | None, before_run: int | None) -> Callable[[str], Iterator[str]]:

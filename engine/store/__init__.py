@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from engine.store import backup, locks, lookup, schema
+from engine.store.cases import CaseHold, Cases
 from engine.store.connect import Database, Kind, instant_text, parse_url
 from engine.store.consents import ConsentRow, Consents, Wish
 from engine.store.evidence import Applied, Doubt, Evidence
@@ -38,6 +39,7 @@ __all__ = [
     "MESSAGES",
     "SETTLINGS",
     "Applied",
+    "CaseHold",
     "ChunkResult",
     "ConsentRow",
     "CustomerHistory",
@@ -82,6 +84,7 @@ class Store:
         self.tasks = Tasks(database)
         self.privacy = Privacy(database)
         self.inbound = InboundEvents(database)
+        self.cases = Cases(database)
         self.evidence = Evidence(database)
         self.consents = Consents(database)
         self.links = MailLinks(database)

@@ -14,14 +14,15 @@ from engine.triggers.event import Event
 from engine.triggers.inactivity import Inactivity
 from engine.triggers.onboarding import Onboarding
 from engine.triggers.payment_failed import PaymentFailed
+from engine.triggers.payment_lost import PaymentLost
 from engine.triggers.renewal_approaching import RenewalApproaching
 from engine.triggers.sql import Sql
 from engine.triggers.trial_ending import TrialEnding
 from engine.triggers.unused_feature import UnusedFeature
 
 BUILT_IN: tuple[type[Trigger], ...] = (
-    Cancelled, CardExpiring, Date, Event, Inactivity, Onboarding, PaymentFailed, RenewalApproaching, Sql, TrialEnding,
-    UnusedFeature,
+    Cancelled, CardExpiring, Date, Event, Inactivity, Onboarding, PaymentFailed, PaymentLost, RenewalApproaching, Sql,
+    TrialEnding, UnusedFeature,
 )  # fmt: skip
 
 __all__ = ["BUILT_IN", "Condition", "Found", "Lookup", "Needs", "Shared", "Trigger", "triggers"]

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from engine.project.billing_settings import Dunning
 from engine.project.trigger_spec import ColumnType, RuleDefaults, TriggerParams
 from engine.warehouse.facts import Fact, FactSet
 from engine.warehouse.sql import Bindable, Bound, quote
@@ -58,6 +59,10 @@ class Needs:
 
     required: Mapping[str, Sequence[str]] = field(default_factory=dict)
     optional: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    dates: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Instants whose date on the customer's calendar is wanted beside them, as `<column>_on`."""
+    cases: bool = False
+    """Whether it asks what the state remembers about failed payments: `case_hold`, `case_mail`, `refused_address`."""
 
 
 class Shared:
@@ -80,10 +85,13 @@ class Lookup:
 
     def __init__(
         self, as_of: datetime, bound: Bound, facts: FactSet, shared: Shared, columns: Mapping[str, frozenset[str]],
-        number: int = 0,
+        number: int = 0, dunning: Dunning | None = None, first_run_at: datetime | None = None,
     ) -> None:  # fmt: skip
         self.as_of, self._bound, self._facts, self.shared = as_of, bound, facts, shared
         self._columns, self.number = columns, number
+        self.dunning = dunning or Dunning()
+        self.first_run_at = min(first_run_at or as_of, as_of)
+        """When this installation first decided anything."""
 
     @property
     def now(self) -> str:

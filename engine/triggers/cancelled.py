@@ -10,9 +10,7 @@ from pydantic import BeforeValidator
 from engine.project.trigger_spec import ColumnType, TriggerParams
 from engine.project.types import read_list
 from engine.triggers.base import Condition, Found, Lookup, Needs, Trigger, utc_date
-
-INVOLUNTARY = "payment_failed"
-"""The `cancel_reason` of a subscription that ended because nobody paid: lost by accident, not by choice."""
+from engine.warehouse.subscriptions import INVOLUNTARY
 
 
 class CancelledParams(TriggerParams):

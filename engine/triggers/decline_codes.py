@@ -8,6 +8,7 @@ that is not listed counts as soft. Copy and rules hang on the group, never on th
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Literal, NamedTuple
@@ -25,6 +26,10 @@ class DeclineCode(NamedTuple):
 
 
 UNKNOWN = DeclineCode("", "soft", "mail")
+
+SIGNALS = ("network_advice_code", "advice_code", "outcome_reason", "decline_code", "error_code")
+"""What a failed try says about itself, the most telling first: the card network's advice, Stripe's reading of it, why
+Stripe's own risk rules blocked it, the bank's code, and the error of the call."""
 
 ADVICE = {
     "do_not_try_again": "hard", "03": "hard", "3": "hard", "40": "hard", "41": "hard",
@@ -46,24 +51,42 @@ def decline_codes() -> tuple[DeclineCode, ...]:
     return tuple(DeclineCode(*row) for row in list(csv.reader(text.splitlines()))[1:])
 
 
-def group_sql(code: str, advice: str) -> str:
-    """SQL for the group of a failure: the advice's, else the code's, else soft."""
-    by_advice = " ".join(f"WHEN '{word}' THEN '{group}'" for word, group in ADVICE.items())
-    by_code = _code_case(code, {entry.code: entry.group for entry in decline_codes()}, UNKNOWN.group)
-    return f"coalesce(CASE lower(trim({advice})) {by_advice} END, {by_code})"
+def group_sql(signals: Mapping[str, str]) -> str:
+    """SQL for the group of a failure, by the first signal that says anything; soft where none does.
+
+    `signals`: columns by name, of `SIGNALS` and `card_country`. Cards issued in India are never charged again on
+    their own (their central bank's rule on recurring payments), so what would be soft needs its owner there.
+    """
+    by_code = {entry.code: entry.group for entry in decline_codes()}
+    found = [_case(signals[name], ADVICE if name.endswith("advice_code") else by_code)
+             for name in SIGNALS if name in signals]  # fmt: skip
+    group = f"coalesce({', '.join([*found, repr(UNKNOWN.group)])})"
+    if "card_country" not in signals:
+        return group
+    indian = f"upper(trim({signals['card_country']})) = 'IN'"
+    return f"CASE WHEN {indian} AND {group} = 'soft' THEN 'authentication' ELSE {group} END"
 
 
-def contact_sql(code: str) -> str:
-    """SQL for whom to turn to about a failure."""
-    return _code_case(code, {entry.code: entry.contact for entry in decline_codes() if entry.contact != "mail"}, "mail")
+def contact_sql(signals: Mapping[str, str]) -> str:
+    """SQL for whom to turn to about a failure: `nobody` or `person` if any signal asks for it, else `mail`.
+
+    Advice cannot overrule it: a try that looks like fraud stays with a person whatever the network says.
+    """
+    codes = [signals[name] for name in SIGNALS if name in signals and not name.endswith("advice_code")]
+    branches = []
+    for contact in ("nobody", "person"):
+        words = ", ".join(f"'{entry.code}'" for entry in decline_codes() if entry.contact == contact)
+        either = " OR ".join(f"lower(trim({code})) IN ({words})" for code in codes)
+        branches.append(f"WHEN {either} THEN '{contact}'")
+    return f"CASE {' '.join(branches)} ELSE 'mail' END" if codes else "'mail'"
 
 
-def _code_case(code: str, values: dict[str, str], otherwise: str) -> str:
-    by_value: dict[str, list[str]] = {}
-    for word, value in values.items():
-        by_value.setdefault(value, []).append(f"'{word}'")
-    by_value.pop(otherwise, None)
+def _case(code: str, groups: Mapping[str, str]) -> str:
+    """The group of a code; NULL for one that is not listed."""
+    by_group: dict[str, list[str]] = {}
+    for word, group in groups.items():
+        by_group.setdefault(group, []).append(f"'{word}'")
     branches = " ".join(
-        f"WHEN lower(trim({code})) IN ({', '.join(words)}) THEN '{value}'" for value, words in by_value.items()
+        f"WHEN lower(trim({code})) IN ({', '.join(words)}) THEN '{group}'" for group, words in by_group.items()
     )
-    return f"CASE {branches} ELSE '{otherwise}' END"
+    return f"CASE {branches} END"

@@ -15,6 +15,9 @@ from engine.warehouse.zones import instant_of, local_span_of
 ENDED_STATUS = ("canceled", "cancelled", "ended", "expired", "incomplete", "incomplete_expired")
 """Status words of a subscription that gives no service: Stripe's, and the usual spellings beside them."""
 
+INVOLUNTARY = "payment_failed"
+"""The `cancel_reason` of a subscription that ended because nobody paid: lost by accident, not by choice."""
+
 _UNITS = {"day": "day", "week": "week", "month": "month", "year": "year"}
 
 DERIVED = ("in_service", "set_to_cancel", "renews_at", "renews_on")

@@ -218,6 +218,7 @@ TABLES: dict[str, Table] = {
                 "error_code": _TEXT,
                 "card": _TEXT,
                 "last4": _TEXT,
+                "card_country": _TEXT,
             },
             required=("invoice_id", "at"),
             key="invoice_id",

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from trigger_world import Answer, CsvFiles, Engine, project, rule, rules
 
+from engine.evaluation import Memory
+
 AS_OF = datetime(2026, 11, 22, 9)
 
 
@@ -234,7 +236,7 @@ def answer(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Answer:
     folder = tmp_path_factory.mktemp(engine.name)
     engine.load(TABLES, folder)
     loaded = project(engine, TABLES, RULES, folder)
-    return Answer(loaded, AS_OF, sent=lambda rule_id: {"other": ["ann", "bob", "stranger"]}.get(rule_id, ()))
+    return Answer(loaded, AS_OF, memory=Memory(lambda rule_id: {"other": ["ann", "bob", "stranger"]}.get(rule_id, ())))
 
 
 @pytest.mark.parametrize("number", [pytest.param(n, id=why) for n, (why, _) in enumerate(WHERE.values())])

@@ -20,7 +20,7 @@ import pytest
 
 from engine.channels import CHANNELS
 from engine.errors import Problem
-from engine.evaluation import Evaluation, queries_of
+from engine.evaluation import Evaluation, Memory, queries_of
 from engine.project.loading import ProjectFiles, project_from_files
 from engine.triggers import triggers
 from engine.warehouse.sql import execute
@@ -259,6 +259,10 @@ def rules(*documents: str) -> str:
     return "---\n".join(documents)
 
 
+LONG_AGO = datetime(2020, 1, 1)
+"""When the engine began, so that no failed payment is older than what it took over."""
+
+
 class Answer:
     """One evaluation that has run: what every rule found, with all the facts its trigger and itself declare."""
 
@@ -277,6 +281,7 @@ class Answer:
     def _open(self, loaded: ProjectFiles, as_of: datetime, further: str | None, given: Any) -> None:
         queries = queries_of(loaded.files)
         names = {rule.id: [*rule.trigger.facts, *rule.facts] for rule in loaded.rules}
+        given.setdefault("memory", Memory(first_run_at=LONG_AGO))
         if further == "all":  # the row's further columns too, which only the tables tell
             looked = Evaluation(loaded.settings, loaded.root, loaded.rules, as_of, queries=queries)
             try:

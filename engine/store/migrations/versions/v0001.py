@@ -21,6 +21,7 @@ _ABOUT = sa.text("about IS NOT NULL")
 
 def upgrade() -> None:
     """Every table and index."""
+    _billing()
     op.create_table(
         "install",
         sa.Column("name", sa.Text(), nullable=False),
@@ -291,3 +292,179 @@ def upgrade() -> None:
     )
     op.create_index("ix_task_customer", "task", ["customer_id"])
     op.create_index("ix_task_state", "task", ["state", "due_on"])
+
+
+def _billing() -> None:
+    """What is known about billing."""
+    op.create_table(
+        "case_hold",
+        sa.Column("invoice_id", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("invoice_id", name="pk_case_hold"),
+    )
+    op.create_table(
+        "stripe_customer",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("locale", sa.Text(), nullable=True),
+        sa.Column("country", sa.Text(), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(), nullable=True),
+        sa.Column("default_method", sa.Text(), nullable=True),
+        sa.Column("deleted", sa.Boolean(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_stripe_customer"),
+    )
+    op.create_table(
+        "stripe_subscription",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=True),
+        sa.Column("plan", sa.Text(), nullable=True),
+        sa.Column("product", sa.Text(), nullable=True),
+        sa.Column("interval", sa.Text(), nullable=True),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=True),
+        sa.Column("started_at", sa.DateTime(), nullable=True),
+        sa.Column("trial_end", sa.DateTime(), nullable=True),
+        sa.Column("current_period_end", sa.DateTime(), nullable=True),
+        sa.Column("cancel_at_period_end", sa.Boolean(), nullable=True),
+        sa.Column("cancel_requested_at", sa.DateTime(), nullable=True),
+        sa.Column("ended_at", sa.DateTime(), nullable=True),
+        sa.Column("cancel_reason", sa.Text(), nullable=True),
+        sa.Column("collection_paused", sa.Boolean(), nullable=True),
+        sa.Column("default_method", sa.Text(), nullable=True),
+        sa.Column("seen_at", sa.DateTime(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_stripe_subscription"),
+    )
+    op.create_index("ix_stripe_subscription_customer", "stripe_subscription", ["customer"])
+    op.create_table(
+        "stripe_product",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("seen_at", sa.DateTime(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_stripe_product"),
+    )
+    op.create_table(
+        "stripe_invoice",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("subscription", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=True),
+        sa.Column("number", sa.Text(), nullable=True),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=True),
+        sa.Column("paid_minor", sa.BigInteger(), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=True),
+        sa.Column("paid_at", sa.DateTime(), nullable=True),
+        sa.Column("next_attempt_at", sa.DateTime(), nullable=True),
+        sa.Column("attempt_count", sa.Integer(), nullable=True),
+        sa.Column("hosted_invoice_url", sa.Text(), nullable=True),
+        sa.Column("billing_reason", sa.Text(), nullable=True),
+        sa.Column("collection_method", sa.Text(), nullable=True),
+        sa.Column("replaces", sa.Text(), nullable=True),
+        sa.Column("seen_at", sa.DateTime(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("known_since", sa.DateTime(), nullable=False),
+        sa.Column("checked_at", sa.DateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_stripe_invoice"),
+    )
+    op.create_index("ix_stripe_invoice_customer", "stripe_invoice", ["customer"])
+    op.create_index("ix_stripe_invoice_replaces", "stripe_invoice", ["replaces"])
+    op.create_table(
+        "stripe_try",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("invoice", sa.Text(), nullable=True),
+        sa.Column("intent", sa.Text(), nullable=True),
+        sa.Column("network_advice_code", sa.Text(), nullable=True),
+        sa.Column("advice_code", sa.Text(), nullable=True),
+        sa.Column("outcome_reason", sa.Text(), nullable=True),
+        sa.Column("decline_code", sa.Text(), nullable=True),
+        sa.Column("error_code", sa.Text(), nullable=True),
+        sa.Column("card", sa.Text(), nullable=True),
+        sa.Column("last4", sa.Text(), nullable=True),
+        sa.Column("card_country", sa.Text(), nullable=True),
+        sa.Column("seen_at", sa.DateTime(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_stripe_try"),
+    )
+    op.create_index("ix_stripe_try_customer", "stripe_try", ["customer"])
+    op.create_index("ix_stripe_try_intent", "stripe_try", ["intent"])
+    op.create_index("ix_stripe_try_invoice", "stripe_try", ["invoice"])
+    op.create_table(
+        "stripe_link",
+        sa.Column("intent", sa.Text(), nullable=False),
+        sa.Column("invoice", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("intent", name="pk_stripe_link"),
+    )
+    op.create_index("ix_stripe_link_invoice", "stripe_link", ["invoice"])
+    op.create_table(
+        "stripe_method",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("brand", sa.Text(), nullable=True),
+        sa.Column("last4", sa.Text(), nullable=True),
+        sa.Column("exp_month", sa.Integer(), nullable=True),
+        sa.Column("exp_year", sa.Integer(), nullable=True),
+        sa.Column("card", sa.Text(), nullable=True),
+        sa.Column("attached_at", sa.DateTime(), nullable=True),
+        sa.Column("auto_updated_at", sa.DateTime(), nullable=True),
+        sa.Column("seen_at", sa.DateTime(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_stripe_method"),
+    )
+    op.create_index("ix_stripe_method_customer", "stripe_method", ["customer"])
+    op.create_table(
+        "stripe_dispute",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("charge", sa.Text(), nullable=True),
+        sa.Column("intent", sa.Text(), nullable=True),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=True),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("closed_at", sa.DateTime(), nullable=True),
+        sa.Column("seen_at", sa.DateTime(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_stripe_dispute"),
+    )
+    op.create_table(
+        "stripe_refund",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("charge", sa.Text(), nullable=True),
+        sa.Column("intent", sa.Text(), nullable=True),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=True),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_stripe_refund"),
+    )
+    op.create_table(
+        "stripe_question",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.DateTime(), nullable=False),
+        sa.Column("next_try_at", sa.DateTime(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("kind", "id", name="pk_stripe_question"),
+    )

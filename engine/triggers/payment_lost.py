@@ -1,0 +1,103 @@
+"""The `payment_lost` trigger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from engine.project.trigger_spec import ColumnType, TriggerParams
+from engine.project.types import read_list
+from engine.triggers.base import Condition, Found, Lookup, Needs, Trigger
+from engine.triggers.decline_codes import Group
+from engine.triggers.failed_payments import CASE_FACTS, FURTHER_TABLES, case_facts, grouped, is_failed_renewal, stops_on
+from engine.warehouse.subscriptions import INVOLUNTARY
+
+_STOPPED_STATUS = ("unpaid", "paused")
+
+
+class PaymentLostParams(TriggerParams):
+    """Which kinds of failure."""
+
+    group: Annotated[tuple[Group, ...], BeforeValidator(read_list)] = ()
+
+
+class PaymentLost(Trigger):
+    """Customers whose failed payment was never made good, and for whom the billing system has acted.
+
+        trigger:
+          payment_lost: {group: soft}
+
+    Holds when the failed invoice's subscription has ended over it (`cancel_reason: payment_failed`), or stands unpaid
+    or paused, or when the invoice was written off. One candidate for each customer and currency, about the loss that
+    came last. For the one mail that says what happened and how to come back.
+    """
+
+    name = "payment_lost"
+    params = PaymentLostParams
+    about = "the invoice"
+    survives = "none"
+    row_table = "invoices"
+
+    def facts(self, params: Any) -> Mapping[str, ColumnType]:
+        """What was owed, and what became of it."""
+        return {**CASE_FACTS, "ended_on": "date", "outcome": "text"}
+
+    def needs(self, params: Any) -> Needs:
+        """Invoices and subscriptions; why a payment failed where the tables tell."""
+        further = {table: columns for table, columns in FURTHER_TABLES.items() if table != "disputes"}
+        return Needs(
+            required={"invoices": ("amount_minor", "currency", "failed_at"), "subscriptions": ()}, optional=further,
+            dates={"invoices": ("failed_at",)},
+        )  # fmt: skip
+
+    def find(self, params: PaymentLostParams, look: Lookup) -> Found:
+        """One candidate a customer and currency."""
+        conditions = [
+            Condition("the billing system has given up", "r.outcome IS NOT NULL", {"outcome": "r.outcome"}),
+            Condition("the customer can be written to about it", "r.contact = 'mail' AND r.grp <> 'fraud'"),
+        ]
+        if params.group:
+            groups = ", ".join(look.bind(group) for group in params.group)
+            conditions.append(
+                Condition(f"the failure was {' or '.join(params.group)}", f"r.grp IN ({groups})", {"group": "r.grp"})
+            )
+        facts = {
+            **case_facts(look),
+            "outcome": lambda: "r.outcome",
+            "ended_on": lambda: f"coalesce(r.ended_on, {stops_on(look)})",
+        }
+        return Found(
+            f"{look.shared(_lost(look))} AS r JOIN person AS p ON p.cust = r.cust",
+            tuple(conditions), "r.invoice_id", "r.lost_at", facts,
+        )  # fmt: skip
+
+
+def _lost(look: Lookup) -> str:
+    """Failed invoices with what became of them; of each customer and currency the one lost last."""
+    reason = look.column("s", "subscriptions", "cancel_reason", "VARCHAR")
+    ended, ended_on = (
+        f"s.{name}" if look.has("subscriptions", "ended_at") else "NULL" for name in ("ended_at", "ended_at_on")
+    )
+    status = look.column("s", "subscriptions", "status", "VARCHAR")
+    word = look.column("i", "invoices", "status", "VARCHAR")
+    over_it = f"{ended} < {look.now} AND {ended} >= i.failed_at AND lower({reason}) = '{INVOLUNTARY}'"
+    stopped = ", ".join(f"'{one}'" for one in _STOPPED_STATUS)
+    outcome = (
+        f"CASE WHEN {over_it} THEN 'cancelled' WHEN {ended} < {look.now} THEN NULL "
+        f"WHEN lower({word}) = 'uncollectible' THEN 'written_off' WHEN lower({word}) = 'void' THEN NULL "
+        f"WHEN lower({status}) IN ({stopped}) THEN lower({status}) END"
+    )
+    days = look.bind(look.dunning.retry_window.elapsed.total_seconds())
+    # Nothing tells when a status changed, so what has no end of its own counts from the end of the retries.
+    lost_at = f"coalesce(CASE WHEN {over_it} THEN {ended} END, i.failed_at + to_seconds({days}))"
+    matched = "s.subscription_id = i.subscription_id" if look.has("invoices", "subscription_id") else "FALSE"
+    return (
+        "SELECT * EXCLUDE (recency) FROM (SELECT l.*, row_number() OVER (PARTITION BY cust, currency "
+        "ORDER BY outcome IS NULL, lost_at DESC, failed_at, invoice_id) AS recency FROM ("
+        f"SELECT i.*, 1 AS open_invoices, i.amount_minor AS total_minor, {outcome} AS outcome, "
+        f"CASE WHEN {over_it} THEN {ended_on} END AS ended_on, {lost_at} AS lost_at "
+        f"FROM ({grouped(look)}) AS i LEFT JOIN t_subscriptions AS s ON {matched} "
+        f"WHERE {is_failed_renewal(look)}) AS l) WHERE recency = 1"
+    )
