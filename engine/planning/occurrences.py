@@ -7,6 +7,8 @@ ladder, so nothing is sent again:
 - `past` (occurrences resting on a past instant): an occurrence never settled or stored counts as new only if the
   instant it rests on is not before the `as_of` of the run that last settled a step for this rule and customer. An
   unknown instant is older than any. Otherwise the candidate takes the occurrence and anchor settled last.
+- `opened` (conditions without an instant; the occurrence is the date of the run): the occurrence settled last is still
+  the one until `repeat_after` has passed since its date; without a `repeat_after` it never ends.
 - `near_date` (occurrences ending in `:YYYY-MM-DD`): a settled one of the same prefix at most one day away is the same.
   The new anchor holds.
 
@@ -72,11 +74,11 @@ SELECT rule_no, cust, occurrence, anchor, plain FROM planning.sorted WHERE plain
 
 _STRANGER = """
 CREATE TABLE planning.stranger AS
-SELECT c.cand, c.rule_no, c.cust, c.occurrence, c.anchor, c.rests_at,
-       coalesce(r.survives = 'near_date', false) AS near_date
+SELECT c.cand, c.rule_no, c.cust, c.occurrence, c.anchor, c.rests_at, coalesce(r.survives, 'past') AS survives,
+       r.repeat_months, r.repeat_days
 FROM planning.sorted c JOIN planning.rule r USING (rule_no)
 WHERE c.met AND NOT c.known AND r.steps > 0
-  AND (r.survives IN ('past', 'near_date') OR (r.survives IS NULL AND c.rests_at IS NOT NULL))
+  AND (r.survives IN ('past', 'near_date', 'opened') OR (r.survives IS NULL AND c.rests_at IS NOT NULL))
 """
 
 # The settled occurrence each stranger becomes; one that counts as new yields no row.
@@ -91,14 +93,18 @@ WITH last_settled AS (
     SELECT n.cand, z.occurrence
     FROM planning.stranger n
     JOIN settled z ON z.rule_no = n.rule_no AND z.cust = n.cust AND left(z.occurrence, -11) = left(n.occurrence, -11)
-    WHERE n.near_date
+    WHERE n.survives = 'near_date'
       AND abs(try_cast(right(z.occurrence, 10) AS DATE) - try_cast(right(n.occurrence, 10) AS DATE)) <= 1
     QUALIFY row_number() OVER (PARTITION BY n.cand ORDER BY z.settled_at DESC, z.occurrence DESC) = 1
 ), becomes AS (
     SELECT n.cand, n.rule_no, n.cust, z.occurrence, z.anchor, n.anchor AS own_anchor, n.occurrence AS own_occurrence
     FROM planning.stranger n JOIN last_settled z ON z.rule_no = n.rule_no AND z.cust = n.cust
     ANTI JOIN seen e ON e.rule_no = n.rule_no AND e.cust = n.cust AND e.occurrence = n.occurrence
-    WHERE NOT n.near_date AND (n.rests_at IS NULL OR n.rests_at < z.settled_at)
+    WHERE CASE n.survives
+          WHEN 'past' THEN n.rests_at IS NULL OR n.rests_at < z.settled_at
+          WHEN 'opened' THEN coalesce(try_cast(n.occurrence AS DATE)
+              < try_cast(z.occurrence AS DATE) + to_months(n.repeat_months) + to_days(n.repeat_days), true)
+          ELSE false END
     UNION ALL
     SELECT n.cand, n.rule_no, n.cust, z.occurrence, n.anchor, n.anchor, n.occurrence
     FROM planning.stranger n JOIN same_date z USING (cand)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from engine.project.settings import CapSettings
     from engine.project.settings_values import Guard, QuietHours
 
-Survival = Literal["past", "near_date", "none"]
+Survival = Literal["past", "near_date", "opened", "none"]
 """How a trigger's occurrences survive corrected data; see `occurrences`."""
 
 

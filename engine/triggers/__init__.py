@@ -7,22 +7,28 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from engine.triggers.base import Condition, Found, Lookup, Needs, Shared, Trigger
+from engine.triggers.cancellation_scheduled import CancellationScheduled
 from engine.triggers.cancelled import Cancelled
 from engine.triggers.card_expiring import CardExpiring
 from engine.triggers.date import Date
+from engine.triggers.downgrade import Downgrade
 from engine.triggers.event import Event
 from engine.triggers.inactivity import Inactivity
+from engine.triggers.milestone import Milestone
 from engine.triggers.onboarding import Onboarding
 from engine.triggers.payment_failed import PaymentFailed
 from engine.triggers.payment_lost import PaymentLost
 from engine.triggers.renewal_approaching import RenewalApproaching
 from engine.triggers.sql import Sql
+from engine.triggers.survey_score import SurveyScore
+from engine.triggers.ticket import Ticket
 from engine.triggers.trial_ending import TrialEnding
 from engine.triggers.unused_feature import UnusedFeature
+from engine.triggers.usage_drop import UsageDrop
 
 BUILT_IN: tuple[type[Trigger], ...] = (
-    Cancelled, CardExpiring, Date, Event, Inactivity, Onboarding, PaymentFailed, PaymentLost, RenewalApproaching, Sql,
-    TrialEnding, UnusedFeature,
+    CancellationScheduled, Cancelled, CardExpiring, Date, Downgrade, Event, Inactivity, Milestone, Onboarding,
+    PaymentFailed, PaymentLost, RenewalApproaching, Sql, SurveyScore, Ticket, TrialEnding, UnusedFeature, UsageDrop,
 )  # fmt: skip
 
 __all__ = ["BUILT_IN", "Condition", "Found", "Lookup", "Needs", "Shared", "Trigger", "triggers"]

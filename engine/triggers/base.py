@@ -22,7 +22,7 @@ from engine.warehouse.sql import Bindable, Bound, quote
 EventName = Annotated[str, AfterValidator(lambda name: name.strip().casefold()), Field(min_length=1)]
 """One event name, folded as names in the data are."""
 
-Survives = Literal["past", "near_date", "none"]
+Survives = Literal["past", "near_date", "opened", "none"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,8 @@ class Trigger(ABC):
     about: ClassVar[str]
     """What the occurrence is, in a few words for the rule reference."""
     survives: ClassVar[Survives] = "past"
-    """How an occurrence outlives corrected data: by its instant in the past, by a date moved a day at most, or as it is."""
+    """How an occurrence outlives corrected data: by its instant in the past, by a date moved a day at most, by its own
+    length once it is opened (its text is then a date), or as it is."""
     row_table: ClassVar[str | None] = None
     """The table of the row a candidate is about; all its columns are facts too."""
     scoped: ClassVar[bool] = False

@@ -15,7 +15,7 @@ from typing import Literal
 
 from engine.warehouse.sql import Bound, quote
 
-Aggregate = Literal["last", "first", "count", "sum", "distinct_days", "newest"]
+Aggregate = Literal["last", "first", "count", "sum", "distinct_days", "newest", "nth"]
 
 _AT, _DAY = '"at"', 'CAST("at" AS DATE)'  # a word of the grammar in some dialects, so always quoted
 
@@ -32,18 +32,19 @@ class Fact:
     """One question about each customer's events strictly before the run's instant.
 
     `events`: folded names, empty for any. `since`: only events at or after it; None for all history.
-    `column`: what `sum` adds up and `newest` takes from the newest such event.
+    `column`: what `sum` adds up and `newest` takes from the newest such event. `n`: which one `nth` is about.
     """
 
     aggregate: Aggregate
     events: tuple[str, ...] = ()
     since: datetime | None = None
     column: str | None = None
+    n: int = 1
 
     @property
     def counts_rows(self) -> bool:
         """Whether a repeated row would change the answer."""
-        return self.aggregate in {"count", "sum"}
+        return self.aggregate in {"count", "sum", "nth"}
 
     @property
     def type(self) -> str:
@@ -51,6 +52,7 @@ class Fact:
         types = {
             "last": "TIMESTAMP",
             "first": "TIMESTAMP",
+            "nth": "TIMESTAMP",
             "count": "BIGINT",
             "sum": "BIGINT",
             "distinct_days": "BIGINT",
@@ -150,6 +152,8 @@ def _aggregate(fact: Fact, part: Slice, spellings: Mapping[str, Sequence[str]], 
     if fact.since is not None and fact.since != part.since:
         conditions.append(f'"at" >= {bound(fact.since)}')
     condition = " AND ".join(conditions)
+    if fact.aggregate == "nth":  # a list keeps them all; events that are counted to a milestone are not the many
+        return f"(array_agg({_AT} ORDER BY {_AT}) FILTER (WHERE {condition or 'TRUE'}))[{fact.n}]"
     return _AGGREGATES[fact.aggregate](condition, quote(fact.column or "at"))
 
 

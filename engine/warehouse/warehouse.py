@@ -132,7 +132,7 @@ class Warehouse:
         for number, part in enumerate(self.facts.slices(self.as_of)):
             with self.source.reading("events"):
                 relation = self.events.slice_relation(part, number, bound)
-            select += [_zero_when_none(f"f{number}", name, fact.counts_rows or fact.aggregate == "distinct_days")
+            select += [_zero_when_none(f"f{number}", name, fact.type == "BIGINT")
                        for name, fact in part.facts]  # fmt: skip
             joins.append(f"LEFT JOIN {relation} AS f{number} ON CAST(f{number}.customer_id AS VARCHAR) = c.customer_id")
         statement = (

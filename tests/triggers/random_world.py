@@ -48,6 +48,23 @@ MOMENTS = (
     datetime(2027, 2, 28, 23, 59, 59, 999999),
 )
 
+TEXTS = (
+    None,
+    "Bitte KÜNDIGEN.",
+    "kundigen!",
+    "unkündigen",
+    "Refund, please: it is\nTOO  slow",
+    "too_slow",
+    "not too\tsłow",
+    "Re-fund",
+    "Das war in der Straße, STRASSE",
+    "Σίσυφος",
+    "ΣΊΣΥΦΟΣ",
+    "cre\u0301me bru\u0302lée",
+    "it's 100%",
+)
+"""What people write to support: with accents, composed or not, capitals, and words within words."""
+
 
 class RandomWorld:
     """Draws all tables of one company; the same seed gives the same company."""
@@ -63,6 +80,11 @@ class RandomWorld:
             "subscriptions": self._subscriptions(),
         }
         self.tables |= self._billing()
+        self.tables |= {
+            "subscription_changes": self._changes(),
+            "responses": [self._response(number) for number in range(customers * 2)],
+            "tickets": [self._ticket(number) for number in range(customers * 2)],
+        }
 
     # ── values ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -322,4 +344,46 @@ class RandomWorld:
             "amount_minor": 500,
             "at": self.random.choice([self.past(60), self.near(0)]),
             column: self.random.choice(words),
+        }
+
+    # ── changes, answers and tickets ────────────────────────────────────────────────────────────────────────────
+
+    def _changes(self) -> list[Row]:
+        r = self.random
+        known = [row["subscription_id"] for row in self.tables["subscriptions"]]
+        rows = [
+            {
+                "subscription_id": r.choice([*known, "s-strange"]),
+                "at": r.choice([self.near(0, 1, 30), self.past(60), self.future(3)]),
+                "from_plan": r.choice(["pro", "team", None]),
+                "to_plan": r.choice(["pro", "solo", None]),
+                "from_amount_minor": r.choice([900, 2900, 5900, None]),
+                "to_amount_minor": r.choice([0, 900, 2900, None]),
+            }
+            for _ in known * 2
+        ]
+        return [*rows, *r.sample(rows, len(rows) // 8)]
+
+    def _response(self, number: int) -> Row:
+        r = self.random
+        return {
+            "response_id": f"r{number:02}",
+            "customer_id": r.choice([*self.ids, "stranger"]),
+            "survey": r.choice(["nps", "NPS", " Nps ", "csat", "csat", None]),
+            "score": r.choice([0, 1, 3, 6, 7, 9, 10, 10, 11, -1, None]),
+            "reason": r.choice([None, "price", " Price", "too slow", "other"]),
+            "comment": r.choice([None, "no"]),
+            "at": r.choice([self.past(60), self.near(0, 1), self.future(3)]),
+        }
+
+    def _ticket(self, number: int) -> Row:
+        r = self.random
+        opened = r.choice([self.near(0, 1, 3, 7), self.past(30), self.future(2)])
+        return {
+            "ticket_id": f"t{number:02}",
+            "customer_id": r.choice([*self.ids, "stranger"]),
+            "opened_at": self.sometimes(0.97, lambda: opened),
+            "closed_at": self.sometimes(0.5, lambda: r.choice([self.near(0, 1, 7), opened + 2 * DAY, opened])),
+            "priority": r.choice(["low", None]),
+            "text": r.choice(TEXTS),
         }

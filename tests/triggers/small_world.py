@@ -99,6 +99,44 @@ def card(name: str, last4: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def change(name: str, when: str, before: int, after: int, **more: Any) -> dict[str, Any]:
+    return {
+        "subscription_id": f"s-{name}",
+        "at": at(when),
+        "from_plan": "team",
+        "to_plan": "solo",
+        "from_amount_minor": before,
+        "to_amount_minor": after,
+        "by": "app",
+        **more,
+    }
+
+
+def response(number: str, name: str, survey: str, score: int, reason: str | None, when: str) -> dict[str, Any]:
+    return {
+        "response_id": number,
+        "customer_id": name,
+        "survey": survey,
+        "score": score,
+        "reason": reason,
+        "comment": "hm" if reason else None,
+        "at": at(when),
+        "device": "phone",
+    }
+
+
+def ticket(number: str, name: str, opened: str, closed: str | None, text: str | None) -> dict[str, Any]:
+    return {
+        "ticket_id": number,
+        "customer_id": name,
+        "opened_at": at(opened),
+        "closed_at": at(closed) if closed else None,
+        "priority": "low",
+        "text": text,
+        "team": "billing",
+    }
+
+
 TABLES: dict[str, list[dict[str, Any]]] = {
     "customers": [
         customer("ann", "2025-11-20 22:30", "America/New_York", contract_end=date(2027, 1, 31), vip=True),
@@ -148,10 +186,22 @@ TABLES: dict[str, list[dict[str, Any]]] = {
         event("dan", "checkout_completed", "2026-11-20 11:05"),
         event("eve", "checkout_started", "2026-11-01 10:00"),
         event("eve", "checkout_started", "2026-11-02 10:00"),
+        *(event("fay", "sync", f"2026-11-0{day} 10:00") for day in (1, 2, 3, 4, 5, 9)),
+        *(event("fay", "sync", f"2026-11-1{day} 10:00") for day in (0,)),
+        *(event("hal", "sync", f"2026-11-0{day} 10:00") for day in (2, 3, 4, 5, 9)),
+        *(event("hal", "sync", f"2026-11-1{day} 10:00") for day in (0, 1, 2)),
+        *(event("gus", "sync", f"2026-11-0{day} 10:00") for day in (2, 3, 4)),
+        *(event("dan", "sync", f"2026-11-0{day} 10:00") for day in (2, 3, 4, 5)),
     ],
     "subscriptions": [
         subscription("ann", current_period_end=date(2026, 12, 1), next_amount_minor=3100),
-        subscription("bob", current_period_end=date(2026, 12, 5), cancel_at_period_end=True),
+        subscription(
+            "bob",
+            current_period_end=date(2026, 12, 5),
+            cancel_at_period_end=True,
+            cancel_requested_at=at("2026-11-10 12:00"),
+        ),
+        subscription("ivy", subscription_id="s-ivy-0", cancel_at_period_end=True),
         subscription("cat", interval="year", current_period_end=date(2026, 12, 9)),
         subscription(
             "dan", ended_at=date(2026, 11, 1), cancel_reason="too_expensive", current_period_end=date(2026, 12, 9)
@@ -197,6 +247,28 @@ TABLES: dict[str, list[dict[str, Any]]] = {
         card("cat", "0005", is_default=False, exp_month=11, exp_year=2026),
         card("dan", "1881", added_at=at("2026-11-16 10:00")),
     ],
+    "subscription_changes": [
+        change("ann", "2026-06-01 10:00", 2900, 5900),
+        change("ann", "2026-11-01 10:00", 5900, 2900),
+        change("cat", "2026-10-01 10:00", 5900, 2900),
+        change("cat", "2026-11-01 10:00", 2900, 5900),
+        change("dan", "2026-10-01 10:00", 5900, 2900),
+    ],
+    "responses": [
+        response("r-1", "ann", "nps", 9, None, "2026-08-01 10:00"),
+        response("r-2", "ann", "NPS", 3, "Price", "2026-11-15 10:00"),
+        response("r-3", "bob", "nps", 9, "price", "2026-11-15 10:00"),
+        response("r-4", "cat", "nps", 0, "price", "2026-11-15 10:00"),
+        response("r-5", "dan", "nps", 4, "slow", "2026-11-15 10:00"),
+        response("r-6", "dan", "csat", 3, "price", "2026-11-16 10:00"),
+    ],
+    "tickets": [
+        ticket("t-1", "ann", "2026-11-10 10:00", None, "Bitte KÜNDIGEN!"),
+        ticket("t-2", "bob", "2026-11-10 10:00", "2026-11-18 10:00", "Please cancel my account."),
+        ticket("t-3", "cat", "2026-11-21 10:00", None, "kündigen"),
+        ticket("t-4", "dan", "2026-11-10 10:00", None, "unkündigen"),
+        ticket("t-5", "eve", "2026-11-23 10:00", None, None),
+    ],
     "refunds": [
         {
             "customer_id": "dan",
@@ -238,6 +310,16 @@ RULES = rules(
     rule("renewal", "renewal_approaching: {interval: month}", steps="[{before: 3 days, send: m}]"),
     rule("card", "card_expiring: {}", steps="[{before: 7 days, send: m}]"),
     rule("trial", "trial_ending: {}", steps="[{before: 3 days, send: m}]"),
+    rule("leaving", "cancellation_scheduled: {}"),
+    rule("leaving-end", "cancellation_scheduled: {anchor: end}", steps="[{before: 7 days, send: m}]"),
+    rule("down", "downgrade: {}"),
+    rule("drop", "usage_drop: {event: sync, window: 14 days, by: 60%}"),
+    rule("years", "milestone: {every: 1 year}", steps="[{after: 0 days, send: m}]"),
+    rule("second-login", "milestone: {event: login, count: 2}"),
+    rule("detractor", "survey_score: {survey: nps, at_least: 1, at_most: 6, reason: price}"),
+    rule("open-ticket", "ticket: {open_for: 3 days, words: [Kundigen, cancel my account]}"),
+    rule("closed-ticket", "ticket: {closed_within: 7 days}", steps="[{after: 1 day, send: m}]"),
+    rule("any-ticket", "ticket: {words: account}"),
     rule("unpaid", "payment_failed: {group: soft, min_amount_minor: 100}"),
     rule("left", "cancelled: {reason: voluntary, exclude: [refund, dispute]}"),
     rule("abandoned", "event: {name: checkout_started, within: 7 days, unless: checkout_completed, min_count: 2}"),
@@ -309,6 +391,63 @@ EXPECTED: dict[str, dict[str, Candidate]] = {
                 "next_charge_on": date(2026, 12, 1),
             },
         ),
+    },
+    "leaving": {
+        "bob": Candidate(
+            "s-bob:2026-11-10",
+            at("2026-11-10 12:00"),
+            at("2026-11-10 12:00"),
+            {"ends_on": date(2026, 12, 5), "plan": "pro"},
+        ),
+    },
+    "leaving-end": {
+        "bob": Candidate(
+            "s-bob:2026-11-10",
+            at("2026-12-05 00:00"),
+            at("2026-11-10 12:00"),
+            {"ends_on": date(2026, 12, 5), "plan": "pro"},
+        ),
+    },
+    "down": {
+        "ann": Candidate(
+            "s-ann:2026-11-01",
+            at("2026-11-01 10:00"),
+            at("2026-11-01 10:00"),
+            {"from_plan": "team", "to_plan": "solo", "from_amount_minor": 5900, "to_amount_minor": 2900},
+        ),
+    },
+    "drop": {
+        "fay": Candidate("2026-11-22", at("2026-11-22 00:00"), None, {"before": 5, "now": 2, "change": -60}),
+    },
+    "years": {
+        "ann": Candidate("12 months", at("2026-11-20 05:00"), None, {"years": 1, "months": 12}),
+        "cat": Candidate("12 months", at("2026-11-21 11:00"), None, {"years": 1, "months": 12}),
+        **{
+            name: Candidate("12 months", at(f"{day} 00:00"), None, {"years": 1, "months": 12})
+            for day, names in (("2027-01-05", ("bob", "dan")), ("2027-02-01", ("eve", "fay", "kim", "lea")))
+            for name in names
+        },
+    },
+    "second-login": {
+        name: Candidate("login:2", at(when), None, {"count": 2})
+        for name, when in (("ann", "2026-10-20 12:00"), ("bob", "2026-11-21 09:00"), ("dan", "2026-08-02 09:00"))
+    },
+    "detractor": {
+        "ann": Candidate(
+            "r-2",
+            at("2026-11-15 10:00"),
+            None,
+            {"score": 3, "reason": "Price", "comment": "hm", "answered_at": at("2026-11-15 10:00")},
+        ),
+    },
+    "open-ticket": {
+        "ann": Candidate("t-1", at("2026-11-13 10:00"), None, {"ticket_id": "t-1", "days_open": 11}),
+    },
+    "closed-ticket": {
+        "bob": Candidate("t-2", at("2026-11-18 10:00"), None, {"ticket_id": "t-2", "days_open": 8}),
+    },
+    "any-ticket": {
+        "bob": Candidate("t-2", at("2026-11-10 10:00"), None, {"ticket_id": "t-2", "days_open": 8}),
     },
     "unpaid": {
         "ann": Candidate(

@@ -41,7 +41,24 @@ TABLES: dict[str, list[dict[str, Any]]] = {
             "ended_at": None,
             "cancel_reason": None,
             "started_at": None,
+            "cancel_requested_at": None,
+            "cancel_at_period_end": False,
         },
+        {"subscription_id": "sub_Y", "customer_id": "Ann 7", "cancel_requested_at": LATE},
+        {
+            "subscription_id": "sub_Z",
+            "customer_id": "Ann 7",
+            "cancel_at_period_end": True,
+            "current_period_end": datetime(2026, 12, 31, 20),
+        },
+    ],
+    "subscription_changes": [
+        {"subscription_id": "sub_X:1", "at": LATE, "from_amount_minor": 900, "to_amount_minor": 500},
+    ],
+    "responses": [{"response_id": "r 1", "customer_id": "Ann 7", "survey": "nps", "score": 3, "at": LATE}],
+    "tickets": [
+        {"ticket_id": "T-9", "customer_id": "Ann 7", "opened_at": LATE, "closed_at": None},
+        {"ticket_id": "T-10", "customer_id": "Ann 7", "opened_at": LATE, "closed_at": datetime(2026, 11, 21)},
     ],
     "invoices": [
         {
@@ -89,6 +106,16 @@ GOLDEN = [
     ("renewal_approaching: {interval: month}", ["sub_X:1:2027-01-01"]),
     ("trial_ending: {}", ["sub_X:1:2026-12-02"]),
     ("card_expiring: {}", ["pm_1:2026-12"]),
+    ("cancellation_scheduled: {}", ["sub_Y:2026-10-01"]),
+    ("cancellation_scheduled: {anchor: end}", ["sub_Z:unknown"]),
+    ("downgrade: {}", ["sub_X:1:2026-10-01"]),
+    ("usage_drop: {event: [login, cart], window: 30 days, min_before: 2}", ["2026-11-22"]),
+    ("milestone: {every: 2 months}", ["2 months"]),
+    ("milestone: {event: login, count: 1}", ["login:1"]),
+    ("milestone: {event: [Cart, Login], count: 2}", ["cart+login:2"]),
+    ("survey_score: {survey: nps}", ["r 1"]),
+    ("ticket: {open_for: 3 days}", ["T-9"]),
+    ("ticket: {closed_within: 7 days}", ["T-10"]),
     ("payment_failed: {}", ["in_1:soft", "in_2:wish-to-stop"]),
     ("payment_failed: {group: soft}", ["in_1:soft"]),
     ("event: {name: login}", ["2026-10-01"]),
@@ -101,7 +128,14 @@ GOLDEN = [
     ("sql: {query: q.sql}", ["as the query says"]),
 ]
 
-DATED = ("card_expiring", "renewal_approaching", "trial_ending", "date")
+DATED = (
+    "card_expiring",
+    "cancellation_scheduled: {anchor",
+    "milestone: {every",
+    "renewal_approaching",
+    "trial_ending",
+    "date",
+)
 
 
 def written(number: int, trigger: str) -> str:

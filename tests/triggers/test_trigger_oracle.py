@@ -153,6 +153,65 @@ CASES: dict[str, tuple[str, str, str, Callable[[Oracle], Expected]]] = {
         "",
         lambda o: o.payment_failed(group=["hard", "details", "authentication", "wish-to-stop"], min_amount_minor=900),
     ),
+    "leaving": ("cancellation_scheduled: {}", "", "", lambda o: o.cancellation_scheduled()),
+    "leaving-end": (
+        "cancellation_scheduled: {anchor: end}",
+        "",
+        BEFORE,
+        lambda o: o.cancellation_scheduled(anchor="end"),
+    ),
+    "down": ("downgrade: {}", "", "", lambda o: o.downgrade()),
+    "drop": (
+        "usage_drop: {event: login, window: 7 days, min_before: 1}",
+        "",
+        "",
+        lambda o: o.usage_drop(event=["login"], window="7 days", min_before=1),
+    ),
+    "drop-far": (
+        "usage_drop: {event: [ping, Login, report_shared], window: 30 days, by: 33%, min_before: 2}",
+        EVERYONE,
+        "",
+        lambda o: o.usage_drop(
+            event=["ping", "login", "report_shared"], window="30 days", by="33%", min_before=2, everyone=True
+        ),
+    ),
+    "months-since": ("milestone: {every: 1 month}", "", AFTER, lambda o: o.milestone(months=1)),
+    "quarters-since": ("milestone: {every: 3 months}", "", BEFORE, lambda o: o.milestone(months=3)),
+    "years-since": ("milestone: {every: 1 year}", "", AFTER, lambda o: o.milestone(months=12)),
+    "third": ("milestone: {event: login, count: 3}", "", "", lambda o: o.milestone(event=["login"], count=3)),
+    "fourth": (
+        "milestone: {event: [Ping, login], count: 4}",
+        "",
+        "",
+        lambda o: o.milestone(event=["ping", "login"], count=4),
+    ),
+    "detractor": ("survey_score: {survey: NPS, at_most: 6}", "", "", lambda o: o.survey_score(survey="nps", at_most=6)),
+    "promoter": (
+        "survey_score: {survey: nps, at_least: 9}",
+        "",
+        "",
+        lambda o: o.survey_score(survey="nps", at_least=9),
+    ),
+    "reasoned": (
+        "survey_score: {survey: csat, at_least: 1, at_most: 7, reason: [Price, too slow]}",
+        "",
+        "",
+        lambda o: o.survey_score(survey="csat", at_least=1, at_most=7, reason=["price", "too slow"]),
+    ),
+    "open-ticket": ("ticket: {open_for: 3 days}", "", "", lambda o: o.ticket(open_for="3 days")),
+    "closed-ticket": ("ticket: {closed_within: 7 days}", "", AFTER, lambda o: o.ticket(closed_within="7 days")),
+    "words": (
+        "ticket: {words: [kündigen, too slow, straße, σίσυφος]}",
+        "",
+        "",
+        lambda o: o.ticket(words=["kündigen", "too slow", "straße", "σίσυφος"]),
+    ),
+    "open-words": (
+        "ticket: {open_for: 1 day, words: [Crème brulee, refund]}",
+        "",
+        "",
+        lambda o: o.ticket(open_for="1 day", words=["Crème brulee", "refund"]),
+    ),
 }
 
 FACTS: dict[str, tuple[str, tuple[Any, ...]]] = {

@@ -6,11 +6,15 @@ given. Answers are (occurrence, anchor, rests_at, facts) by customer id.
 
 from __future__ import annotations
 
+import re
 from calendar import monthrange
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from functools import cache
 from typing import Any
+from unicodedata import combining, normalize
 from zoneinfo import ZoneInfo, available_timezones
 
 Row = dict[str, Any]
@@ -51,6 +55,17 @@ def days(text: str) -> timedelta:
             unit.removesuffix("s")
         ]
     )
+
+
+def holds(text: str | None, phrase: str) -> bool:
+    """Whether a text holds a phrase as whole words, whatever their case and accents."""
+
+    def words(of: str) -> list[str]:
+        bare = "".join(one for one in normalize("NFD", of.casefold()) if not combining(one))
+        return re.findall(r"[^\W_]+", bare)
+
+    wanted, given = words(phrase), words(text or "")
+    return any(given[place : place + len(wanted)] == wanted for place in range(len(given)))
 
 
 def utc_date(instant: datetime) -> str:
@@ -434,6 +449,128 @@ class Oracle:
                 }  # fmt: skip
                 anchor = first_instant(datetime.combine(last, time()), self.zone(customer))
                 _add(found, card, f"{card['payment_method_id']}:{last:%Y-%m}", anchor, None, facts)
+        return found
+
+    # ── subscriptions on their way down or out ──────────────────────────────────────────────────────────────────
+
+    def cancellation_scheduled(self, *, anchor: str = "request") -> Answer:
+        found: Answer = {}
+        for row in self.rows("subscriptions"):
+            if not self.in_service(row) or not self.set_to_cancel(row):
+                continue
+            customer, requested = row["customer_id"], row.get("cancel_requested_at")
+            end = self.renewal(row)
+            if row.get("ended_at") is not None:
+                instant = self.moment(customer, row["ended_at"])
+                assert instant is not None
+                end = self.day(customer, row["ended_at"]), instant
+            counts_from = requested if anchor == "request" else end and end[1]
+            if counts_from is None:
+                continue
+            occurrence = f"{row['subscription_id']}:{utc_date(requested) if requested else 'unknown'}"
+            facts = {"ends_on": end and end[0], "plan": row.get("plan")}
+            _add(found, row, occurrence, counts_from, requested or row.get("started_at"), facts)
+        return found
+
+    def downgrade(self) -> Answer:
+        found: Answer = {}
+        for row in self.rows("subscriptions"):
+            changes = [
+                one for one in self.tables["subscription_changes"]
+                if one["subscription_id"] == row["subscription_id"] and self.is_past(one["at"])
+                and None not in (one["from_amount_minor"], one["to_amount_minor"])
+                and one["from_amount_minor"] != one["to_amount_minor"]
+            ]  # fmt: skip
+            if not changes or not self.in_service(row):
+                continue
+            last = max(changes, key=lambda one: (one["at"], -one["to_amount_minor"], one["from_amount_minor"]))
+            if last["to_amount_minor"] < last["from_amount_minor"]:
+                names = ("from_plan", "to_plan", "from_amount_minor", "to_amount_minor")
+                occurrence = f"{row['subscription_id']}:{utc_date(last['at'])}"
+                _add(found, row, occurrence, last["at"], last["at"], {name: last[name] for name in names})
+        return found
+
+    # ── less and more of something ──────────────────────────────────────────────────────────────────────────────
+
+    def usage_drop(
+        self, *, event: Sequence[str], window: str, by: str = "50%", min_before: int = 4, everyone: bool = False
+    ) -> Answer:
+        found: Answer = {}
+        today = local(self.as_of, self.workspace_zone).date()
+        begin = first_instant(datetime.combine(today, time()), self.workspace_zone)
+        for customer in self.scoped(everyone):
+            now = len(self.times(customer, event, self.as_of - days(window)))
+            before = len(self.times(customer, event, self.as_of - 2 * days(window))) - now
+            if before >= min_before and Fraction(now) <= before * (1 - Fraction(by.removesuffix("%")) / 100):
+                change = Decimal(100 * (now - before)) / before
+                facts = {"before": before, "now": now, "change": int(change.quantize(Decimal(1), ROUND_HALF_UP))}
+                found[customer] = [(f"{today}", begin, None, facts)]
+        return found
+
+    def milestone(self, *, months: int = 0, event: Sequence[str] = (), count: int = 0) -> Answer:
+        found: Answer = {}
+        for customer, row in self.customers.items():
+            if event:
+                times = self.times(customer, event)
+                if len(times) >= count:
+                    occurrence = "+".join(map(fold, event)) + f":{count}"
+                    found[customer] = [(occurrence, times[count - 1], None, {"count": count})]
+                continue
+            signed_up = row.get("signed_up_at")
+            if not self.is_past(signed_up):
+                continue
+            first, today = local(signed_up, self.zone(customer)).date(), self.as_of.date()
+            dates = [(shift(first, "month", months * number), months * number) for number in range(1200 // months)]
+            day, passed = min(dates, key=lambda one: (abs(one[0] - today), one[0]))
+            if passed:
+                anchor = first_instant(datetime.combine(day, time()), self.zone(customer))
+                found[customer] = [(f"{passed} months", anchor, None, {"years": passed // 12, "months": passed})]
+        return found
+
+    # ── answers and tickets ─────────────────────────────────────────────────────────────────────────────────────
+
+    def survey_score(self, *, survey: str, at_least: int = 0, at_most: int = 10, reason: Sequence[str] = ()) -> Answer:
+        found: Answer = {}
+        latest: dict[str, Row] = {}
+        for row in self.rows("responses"):
+            if (
+                fold(row["survey"] or "") != fold(survey)
+                or row["score"] not in range(11)
+                or not self.is_past(row["at"])
+            ):
+                continue
+            known = latest.get(row["customer_id"])
+            if known is None or (row["at"], row["response_id"]) > (known["at"], known["response_id"]):
+                latest[row["customer_id"]] = row
+        for row in latest.values():
+            if at_least <= row["score"] <= at_most and (not reason or fold(row["reason"] or "") in map(fold, reason)):
+                facts = {
+                    "score": row["score"], "reason": row["reason"] and row["reason"].strip(),
+                    "comment": row["comment"], "answered_at": row["at"],
+                }  # fmt: skip
+                _add(found, row, row["response_id"], row["at"], None, facts)
+        return found
+
+    def ticket(
+        self, *, open_for: str | None = None, closed_within: str | None = None, words: Sequence[str] = ()
+    ) -> Answer:
+        found: Answer = {}
+        for row in self.rows("tickets"):
+            opened, closed = row["opened_at"], row["closed_at"]
+            if not self.is_past(opened) or (words and not any(holds(row["text"], word) for word in words)):
+                continue
+            anchor = opened
+            if open_for:
+                anchor = opened + days(open_for)
+                if anchor > self.as_of or self.is_past(closed):
+                    continue
+            elif closed_within:
+                anchor = closed
+                if not self.is_past(closed) or closed < self.as_of - days(closed_within):
+                    continue
+            until = closed if self.is_past(closed) else self.as_of
+            facts = {"ticket_id": row["ticket_id"], "days_open": (until - opened) // DAY}
+            _add(found, row, row["ticket_id"], anchor, None, facts)
         return found
 
     # ── facts of rules ──────────────────────────────────────────────────────────────────────────────────────────
