@@ -9,6 +9,7 @@ from __future__ import annotations
 from calendar import monthrange
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from engine.sample.company import DECLINES, HARD, price_minor
 from engine.sample.people import Person
@@ -27,6 +28,32 @@ FAILED_PERCENT = 8
 RECOVERED_PERCENT = 75
 CANCELLED_PERCENT = {"month": 3, "year": 16}
 """Chance per period to ask for the end."""
+
+
+class Fate(NamedTuple):
+    """What becomes of one bill. `code` None: the charge goes through at once."""
+
+    code: str | None
+    refused_for_good: bool
+    """Whether the bank refuses the card for good from the second try on."""
+    paid_after: timedelta | None
+    """None: never."""
+
+
+STORIES: dict[str, tuple[int, Fate]] = {
+    "C00017": (3, Fate("insufficient_funds", False, None)),
+    "C00020": (1, Fate("expired_card", False, None)),
+    "C00006": (2, Fate("lost_card", False, None)),
+    "C00021": (1, Fate("authentication_required", False, None)),
+    "C00019": (1, Fate("stop_payment_order", False, None)),
+    "C00049": (12, Fate("do_not_honor", False, None)),
+    "C00080": (8, Fate("insufficient_funds", False, timedelta(days=7, hours=2))),
+    "C00046": (17, Fate("card_not_supported", False, None)),
+    "C00051": (1, Fate("fraudulent", False, None)),
+    "C00060": (3, Fate("account_closed", False, None)),
+}
+"""Customers whose first bill fell due so many days before the export and failed: whatever the day, somebody gets each
+kind of mail about a failed payment, and the last two, suspected of fraud and without an address, become tasks."""
 
 
 @dataclass
@@ -59,6 +86,12 @@ def live_through(person: Person, now: datetime) -> Account:
     if person.course == "free":
         return account
     draws = person.stream("billing")
+    if person.customer_id in STORIES:
+        days, fate = STORIES[person.customer_id]
+        first_bill_on = now.date() - timedelta(days=days)
+        started_at = datetime.combine(first_bill_on - timedelta(days=TRIAL_DAYS), person.signed_up_at.time())
+        _Plan(person, account, draws, now, fate).run(started_at, first_bill_on, number=1)
+        return account
     trial_end = person.signed_up_on + timedelta(days=TRIAL_DAYS)
     if trial_end >= now.date() or person.course == "trial":
         account.subscriptions.append(_trial(person, trial_end, draws, now))
@@ -110,8 +143,10 @@ class _End:
 class _Plan:
     """One paid subscription, from its first bill to its end or the present."""
 
-    def __init__(self, person: Person, account: Account, draws: Stream, now: datetime) -> None:
-        self.person, self.account, self.draws, self.now = person, account, draws, now
+    def __init__(
+        self, person: Person, account: Account, draws: Stream, now: datetime, fate: Fate | None = None
+    ) -> None:
+        self.person, self.account, self.draws, self.now, self.fate = person, account, draws, now, fate
         self.currency = person.market.currency
         self.plan = draws.weighted((("pro", 7), ("team", 3)))
         self.interval = draws.weighted((("month", 66), ("year", 34)))
@@ -154,24 +189,31 @@ class _Plan:
 
     def _bill(self, subscription_id: str, invoice_id: str, due: datetime) -> datetime | None:
         """Write one bill; the instant the subscription dies of it, or None when it was or may yet be paid."""
+        fate = self.fate or self._drawn()
+        settles_at = None if fate.paid_after is None else due + fate.paid_after
+        paid_at = settles_at if settles_at and settles_at < self.now else None
+        if due >= self.now - timedelta(days=KEPT_DAYS):
+            tries = self._tries(invoice_id, due, paid_at or self.now, fate)
+            self.account.failures += tries
+            self.account.invoices.append(self._invoice(subscription_id, invoice_id, due, paid_at, tries))
+        return None if settles_at else due + timedelta(days=GIVE_UP_DAYS)
+
+    def _drawn(self) -> Fate:
         failed = self.draws.chance(FAILED_PERCENT)
         codes = self.draws.weighted(DECLINES)
         recovered = self.draws.chance(RECOVERED_PERCENT)
         paid_after = timedelta(days=self.draws.between(0, GIVE_UP_DAYS - 1), hours=self.draws.between(3, 20))
-        first, later = self.draws.pick(codes), self.draws.chance(10)
-        settled_at = due + paid_after if failed else due
-        gives_up_at = due + timedelta(days=GIVE_UP_DAYS)
-        paid_at = settled_at if settled_at < self.now and (recovered or not failed) else None
-        if due >= self.now - timedelta(days=KEPT_DAYS):
-            tries = self._tries(invoice_id, due, min(paid_at or self.now, self.now), first, later) if failed else []
-            self.account.failures += tries
-            self.account.invoices.append(self._invoice(subscription_id, invoice_id, due, paid_at, tries))
-        return gives_up_at if failed and not recovered else None
+        code, refused_for_good = self.draws.pick(codes), self.draws.chance(10)
+        if not failed:
+            return Fate(None, False, timedelta(0))
+        return Fate(code, refused_for_good, paid_after if recovered else None)
 
-    def _tries(self, invoice_id: str, due: datetime, until: datetime, code: str, later: bool) -> list[PaymentFailure]:
-        """Failed charges before `until`. `later`: from the second try on the bank refuses the card for good."""
+    def _tries(self, invoice_id: str, due: datetime, until: datetime, fate: Fate) -> list[PaymentFailure]:
+        """Failed charges before `until`."""
+        if fate.code is None:
+            return []
         moments = (due + timedelta(days=day) for day in RETRY_DAYS)
-        codes = (code, *[HARD[0] if later else code] * (len(RETRY_DAYS) - 1))
+        codes = (fate.code, *[HARD[0] if fate.refused_for_good else fate.code] * (len(RETRY_DAYS) - 1))
         return [
             PaymentFailure(invoice_id, at, reason, "confirm_card_data" if reason == "expired_card" else None)
             for at, reason in zip(moments, codes, strict=True)
@@ -191,8 +233,10 @@ class _Plan:
         given_up = paid_at is None and self.now - due >= timedelta(days=GIVE_UP_DAYS)
         return Invoice(
             invoice_id=invoice_id,
+            number=f"CL-{invoice_id[1:]}",
             customer_id=self.person.customer_id,
             subscription_id=subscription_id,
+            product=f"Corkline {self.plan.title()}",
             status="paid" if paid_at else "uncollectible" if given_up else "open",
             amount_minor=self.amount,
             currency=self.currency,

@@ -50,12 +50,15 @@ class Subscription(NamedTuple):
 class Invoice(NamedTuple):
     """One bill. `failed_at` and `last_failed_at` are the first and the latest failed charge.
 
-    `access_until`, the day on which the plan stops if the bill stays open, is a column of the company's own.
+    `number` is what the customer knows it by. The export calls the day on which the plan stops if the bill stays open
+    `access_until`; `config.yaml` maps it to `stops_on`.
     """
 
     invoice_id: str
+    number: str
     customer_id: str
     subscription_id: str
+    product: str
     status: str
     amount_minor: int
     currency: str

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from datetime import datetime, time
+from contextlib import closing
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import pytest
 
 from engine.channels import CHANNELS
-from engine.evaluation import Evaluation, queries_of
+from engine.evaluation import Evaluation, Memory, queries_of
 from engine.messages import load_templates
 from engine.project.loading import ProjectFiles, load_project
 from engine.project.rules import Rule
@@ -17,6 +18,15 @@ from engine.triggers import triggers
 from tests.sample.rows import TODAY
 
 AS_OF = datetime.combine(TODAY, time(9))
+
+_AT_ONCE = [("2 hours", "first"), ("3 days", "reminder"), ("7 days", "reminder"), ("12 days", "final")]
+LADDERS = {
+    "payment-failed-soft": [("3 days", "first"), ("7 days", "reminder"), ("12 days", "final")],
+    "payment-failed-details": _AT_ONCE,
+    "payment-failed-hard": _AT_ONCE,
+    "payment-failed-authentication": _AT_ONCE,
+    "payment-wish-to-stop": [("2 hours", "first")],
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +59,38 @@ def test_a_newcomer_sees_one_warning_about_the_secret_and_nothing_else(project: 
 
 def test_every_trigger_is_shown_by_a_rule(project: ProjectFiles) -> None:
     assert {rule.trigger.name for rule in project.rules} == set(triggers())
-    assert {rule.status for rule in project.rules} == {"active"}
+    assert {rule.id for rule in project.rules if rule.status != "active"} == {"card-expiring"}
 
 
 def test_dunning_is_service_mail_that_holds_marketing_back(project: ProjectFiles) -> None:
     dunning = [rule for rule in project.rules if rule.trigger.name == "payment_failed"]
-    assert len(dunning) == 4
+    assert {rule.id for rule in dunning} == {*LADDERS, "payment-for-a-person"}
     for rule in dunning:
         assert (rule.class_, rule.ground, rule.topic) == ("service", "contract", "payment")
         assert rule.blocks == ("marketing", "renewal")
         assert not rule.holdout
+
+
+@pytest.mark.parametrize("rule_id", LADDERS)
+def test_each_kind_of_failure_has_the_days_it_needs(project: ProjectFiles, rule_id: str) -> None:
+    (rule,) = (rule for rule in project.rules if rule.id == rule_id)
+    assert [(str(step.after), (step.send or "").rpartition("/")[2]) for step in rule.steps] == LADDERS[rule_id]
+    for step in rule.steps:
+        if "final" in (step.send or ""):
+            assert step.where
+            assert step.where.text == "fact.days_left >= 2"
+            assert str(step.send_within) == "12 hours"
+
+
+def test_an_outcome_is_one_mail_and_no_more(project: ProjectFiles) -> None:
+    lost = [rule for rule in project.rules if rule.trigger.name == "payment_lost"]
+    assert len(lost) == 5
+    assert [len(rule.steps) for rule in lost] == [1] * 5
+
+
+def test_cases_for_a_person_become_tasks_and_never_mail(project: ProjectFiles) -> None:
+    (rule,) = (rule for rule in project.rules if rule.id == "payment-for-a-person")
+    assert {step.channel for step in rule.steps} == {"task"}
 
 
 def test_the_rules_fit_the_tables(evaluation: Evaluation) -> None:
@@ -71,13 +103,47 @@ def test_every_mail_reads_only_what_its_rule_provides(project: ProjectFiles, eva
     for rule in project.rules:
         catalog = evaluation.catalog(rule)
         provided = {"customer": catalog[""], "fact": catalog["fact"], "subscription": catalog["subscription"]}
+        told = {step.send for step in rule.steps if step.channel == "task"}
         for name in templates_of(rule):
-            assert [str(problem) for problem in templates.check(name, rule.class_, provided)] == []
+            found = (
+                templates.check_note(name, provided) if name in told else templates.check(name, rule.class_, provided)
+            )
+            assert [str(problem) for problem in found] == []
 
 
 def test_every_rule_finds_somebody(project: ProjectFiles, evaluation: Evaluation) -> None:
     evaluation.run()
     found = dict(evaluation.db.execute("SELECT rule_no, count(*) FROM candidate GROUP BY ALL").fetchall())
     by_rule = {rule.id: found.get(number, 0) for number, rule in enumerate(project.rules)}
-    # Nothing is "settled" before a mail about it has left; and few people tell their bank to stop a payment.
-    assert {rule for rule, count in by_rule.items() if not count} <= {"payment-settled", "payment-stopped"}
+    # Nothing is "settled" before a mail about it has left, and one kind of loss in five is rare.
+    rare = {f"payment-lost-{group}" for group in ("authentication", "wish-to-stop", "details")}
+    assert {rule for rule, count in by_rule.items() if not count} <= {"payment-settled", *rare}
+
+
+def test_a_case_of_each_kind_is_there_on_any_day(evaluation: Evaluation, project: ProjectFiles) -> None:
+    evaluation.run()
+    found = evaluation.db.execute("SELECT p.customer_id, c.rule_no FROM candidate AS c JOIN person AS p USING (cust)")
+    rules = {(customer, project.rules[number].id) for customer, number in found.fetchall()}
+    assert rules >= {
+        ("C00017", "payment-failed-soft"), ("C00020", "payment-failed-details"), ("C00006", "payment-failed-hard"),
+        ("C00021", "payment-failed-authentication"), ("C00019", "payment-wish-to-stop"),
+        ("C00046", "payment-lost-hard"), ("C00051", "payment-for-a-person"), ("C00060", "payment-for-a-person"),
+    }  # fmt: skip
+    assert ("C00051", "payment-failed-hard") not in rules
+
+
+@pytest.mark.parametrize(("days_later", "may_leave"), [(0, True), (1, False)])
+def test_the_last_notice_leaves_two_dates_before_the_plan_stops_or_not_at_all(
+    project: ProjectFiles, days_later: int, may_leave: bool
+) -> None:
+    # The bill of C00049 failed twelve days before the export and ends the plan after fourteen.
+    (rule,) = (rule for rule in project.rules if rule.id == "payment-failed-soft")
+    known_before = Memory(first_run_at=AS_OF - timedelta(days=30))
+    as_of = AS_OF + timedelta(days=days_later)
+    with closing(Evaluation(project.settings, project.root, [rule], as_of, memory=known_before)) as evaluation:
+        evaluation.run()
+        failing = evaluation.db.execute(
+            "SELECT c.failing_steps FROM candidate AS c JOIN person AS p USING (cust) WHERE p.customer_id = 'C00049'"
+        ).fetchall()
+    (final,) = (step.no for step in rule.steps if step.send == "payment/soft/final")
+    assert [not bits >> final & 1 for (bits,) in failing] == [may_leave]
