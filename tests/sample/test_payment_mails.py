@@ -87,7 +87,8 @@ def assert_fit(made: Mail, locale: str, facts: dict[str, object], url: object) -
     sums = re.findall(re.escape(right) + r"(?![\d.,]*\d)", everything.replace("\N{NO-BREAK SPACE}", " "))
     assert right in letter.replace("\N{NO-BREAK SPACE}", " ")
     assert len(sums) == len(re.findall(r"[¥€$]|KWD", everything))
-    assert letter.count("4242") == bool(facts.get("last4"))
+    assert re.findall(r"(?:ending in|Endziffern) (\d{4})", letter) == (["4242"] if facts.get("last4") else [])
+    assert everything.count("4242") == 2 * bool(facts.get("last4"))  # once in each part
     assert "1881" not in everything
 
 
