@@ -7,7 +7,7 @@ ladder, so nothing is sent again:
 - `past` (occurrences resting on a past instant): an occurrence never settled or stored counts as new only if the
   instant it rests on is not before the `as_of` of the run that last settled a step for this rule and customer. An
   unknown instant is older than any. Otherwise the candidate takes the occurrence and anchor settled last.
-- `opened` (conditions without an instant; the occurrence is the date of the run): the occurrence settled last is still
+- `opened` (conditions without an instant; occurrences end in the date of the run): the occurrence settled last is still
   the one until `repeat_after` has passed since its date; without a `repeat_after` it never ends.
 - `near_date` (occurrences ending in `:YYYY-MM-DD`): a settled one of the same prefix at most one day away is the same.
   The new anchor holds.
@@ -102,8 +102,8 @@ WITH last_settled AS (
     ANTI JOIN seen e ON e.rule_no = n.rule_no AND e.cust = n.cust AND e.occurrence = n.occurrence
     WHERE CASE n.survives
           WHEN 'past' THEN n.rests_at IS NULL OR n.rests_at < z.settled_at
-          WHEN 'opened' THEN coalesce(try_cast(n.occurrence AS DATE)
-              < try_cast(z.occurrence AS DATE) + to_months(n.repeat_months) + to_days(n.repeat_days), true)
+          WHEN 'opened' THEN coalesce(try_cast(right(n.occurrence, 10) AS DATE)
+              < try_cast(right(z.occurrence, 10) AS DATE) + to_months(n.repeat_months) + to_days(n.repeat_days), true)
           ELSE false END
     UNION ALL
     SELECT n.cand, n.rule_no, n.cust, z.occurrence, n.anchor, n.anchor, n.occurrence

@@ -125,7 +125,11 @@ class Oracle:
         if not mine or (c.rule_no, c.cust, c.occurrence) in self.history["seen"]:
             return True
         last = max(mine, key=lambda s: (s.settled_at, s.anchor, s.occurrence))
-        if c.rests_at and c.rests_at >= last.settled_at:
+        if survives == "opened":
+            lasts, begun = self.rules[c.rule_no].repeat_after, date.fromisoformat(last.occurrence[-10:])
+            if lasts and date.fromisoformat(c.occurrence[-10:]) >= lasts.after(begun):
+                return True
+        elif c.rests_at and c.rests_at >= last.settled_at:
             return True
         row.occurrence, row.anchor = last.occurrence, last.anchor
         return False

@@ -121,7 +121,7 @@ def world(r: Random, start: datetime) -> World:
         "guard": r.choice((None, None, Guard(share=0.5, first_run=2, growth=2, floor=1))),
         "holdout_global": r.choice((0.0, 0.2)),
         "require_in": r.choice(((), (), ("DE",))),
-        "survives": {no: r.choice(("past", "near_date", "none")) for no in range(4)},
+        "survives": {no: r.choice(("past", "near_date", "opened", "none")) for no in range(4)},
     }
     return made
 
