@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from engine.store import backup, locks, lookup, schema
+from engine.store.billing import Billing, OpenQuestion
 from engine.store.cases import CaseHold, Cases
 from engine.store.connect import Database, Kind, instant_text, parse_url
 from engine.store.consents import ConsentRow, Consents, Wish
@@ -51,6 +52,7 @@ __all__ = [
     "Kept",
     "LinkedMessage",
     "NewTask",
+    "OpenQuestion",
     "OutboxMessage",
     "OutboxRow",
     "Outcome",
@@ -85,6 +87,7 @@ class Store:
         self.privacy = Privacy(database)
         self.inbound = InboundEvents(database)
         self.cases = Cases(database)
+        self.billing = Billing(database)
         self.evidence = Evidence(database)
         self.consents = Consents(database)
         self.links = MailLinks(database)

@@ -145,10 +145,18 @@ stripe_method = Table(
     Column("exp_month", Integer),
     Column("exp_year", Integer),
     Column("card", Text),
-    Column("attached_at", UtcDateTime),
-    Column("auto_updated_at", UtcDateTime),
     *_version(),
     Index("ix_stripe_method_customer", "customer"),
+)
+
+# When a payment method was last attached, or renewed by its card network: `seen_at` is that instant.
+stripe_moment = Table(
+    "stripe_moment",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("method", Text, nullable=False),
+    Column("what", Text, nullable=False),  # attached, auto_updated
+    *_version(),
 )
 
 stripe_dispute = Table(

@@ -206,8 +206,7 @@ def holds(look: Lookup) -> list[Condition]:
     if look.has("subscriptions", "collection_paused"):
         held.append(Condition("collection is not paused", _no_subscription(look, "x.collection_paused")))
     if look.has("subscriptions", "ended_at"):
-        ended = f"x.ended_at < {look.now} AND x.ended_at >= r.failed_at"
-        held.append(Condition("its subscription goes on", _no_subscription(look, ended)))
+        held.append(Condition("its subscription goes on", _no_subscription(look, f"x.ended_at < {look.now}")))
     if look.has("subscriptions", "trial_end") and look.has("payment_methods", "added_at"):
         trial = f"x.trial_end <= r.failed_at AND {later('x.trial_end', _A_FEW_DAYS)} > r.failed_at"
         card = f"SELECT 1 FROM t_payment_methods AS m WHERE m.cust = p.cust AND coalesce(m.added_at < {look.now}, TRUE)"

@@ -82,7 +82,7 @@ def _lost(look: Lookup) -> str:
     )
     status = look.column("s", "subscriptions", "status", "VARCHAR")
     word = look.column("i", "invoices", "status", "VARCHAR")
-    over_it = f"{ended} < {look.now} AND {ended} >= i.failed_at AND lower({reason}) = '{INVOLUNTARY}'"
+    over_it = f"{ended} < {look.now} AND lower({reason}) = '{INVOLUNTARY}'"
     stopped = ", ".join(f"'{one}'" for one in _STOPPED_STATUS)
     outcome = (
         f"CASE WHEN {over_it} THEN 'cancelled' WHEN {ended} < {look.now} THEN NULL "

@@ -74,6 +74,8 @@ class Staging:
     ) -> None:  # fmt: skip
         self.db, self.source, self.as_of, self.currency = db, source, as_of, currency
         self.customer_ids = customer_ids
+        self.stripe_ids: tuple[str, ...] | None = None
+        """Stripe's ids of these customers, where they are known by other ones here."""
         self.reports: dict[str, TableReport] = {}
 
     def stage(self, shape: Shape, columns: Iterable[str], into: str, distinct: bool = False) -> None:
@@ -141,6 +143,8 @@ class Staging:
 
     def only(self, shape: Shape) -> Only | None:
         """The restriction to this evaluation's customers, where the table names them."""
+        if self.customer_ids is not None and shape.settings.source == "stripe":
+            return Only("customer_id", self.customer_ids if self.stripe_ids is None else self.stripe_ids)
         if self.customer_ids is None or "customer_id" not in shape.columns:
             return None
         return Only(shape.columns["customer_id"].raw, self.customer_ids)

@@ -12,6 +12,7 @@ import duckdb
 
 from engine.clock import new_token
 from engine.currencies import exponents
+from engine.errors import Problem, SetupError
 from engine.project.settings import Settings
 from engine.project.trigger_spec import Catalog, ColumnType
 from engine.warehouse import subscriptions
@@ -42,7 +43,8 @@ class Warehouse:
         self.settings, self.as_of = settings, as_of
         self.db = _memory_database()
         tables = {name: table for name, table in settings.warehouse.tables.items() if name in TABLES}
-        self.source: Source = open_source(settings.warehouse.url.reveal(), root, tables, self.db)
+        state_url = settings.state.url.reveal() if settings.from_stripe else ""
+        self.source: Source = open_source(settings.warehouse.url.reveal(), root, tables, self.db, state_url)
         self.shapes = {
             name: shape_of(name, table, self.source.describe(name, of_known_kind(name, table)))
             for name, table in tables.items()
@@ -56,6 +58,10 @@ class Warehouse:
         self.zones: list[str] = []
         self._people = "t_customers"
         self._fill_constants()
+        self._needs_stripe_ids = bool(settings.from_stripe - {"customers"})
+        if self._needs_stripe_ids and not self.shapes["customers"].has("stripe_customer_id"):
+            found = 'tables from Stripe need the column "stripe_customer_id" of customers, which is not there'
+            raise SetupError(Problem("config.yaml", None, None, "HF604", found, "expected Stripe's id (cus_…) in it"))
 
     @property
     def reports(self) -> Mapping[str, TableReport]:
@@ -88,11 +94,17 @@ class Warehouse:
         `dates` are instants whose local date is wanted beside them, as `c_<column>_on`.
         """
         shape = self.shapes["customers"]
-        self.staging.stage(shape, dict.fromkeys([*_BASICS, *columns]), "t_customers_read")
+        ids = ["stripe_customer_id"] if self._needs_stripe_ids else []
+        self.staging.stage(shape, dict.fromkeys([*_BASICS, *columns, *ids]), "t_customers_read")
         settle_duplicates(self.staging, shape, "t_customers_read")
         self._number_zones(shape)
         local = self._localised(shape, f"({self._customer_select(shape)})", dates, prefix="c_")
         self.db.execute(f"CREATE OR REPLACE TABLE t_customers AS {local}")
+        if ids and self.staging.customer_ids is not None:
+            rows = self.db.execute(
+                "SELECT c_stripe_customer_id FROM t_customers WHERE c_stripe_customer_id IS NOT NULL"
+            )
+            self.staging.stripe_ids = tuple(row[0] for row in rows.fetchall())
         self.db.execute("DROP TABLE t_customers_read")
 
     def stage_rows(self, table: str, columns: Iterable[str], dates: Sequence[str] = ()) -> None:
@@ -109,7 +121,9 @@ class Warehouse:
         settle_duplicates(self.staging, shape, f"{into}_read")
         bound, select = Bound(), f"SELECT * FROM {into}_read"
         if shape.has("customer_id"):
-            known = f"{into}_read AS r JOIN t_customers AS c ON c.customer_id = r.customer_id"
+            theirs = shape.settings.source == "stripe" and self._needs_stripe_ids
+            id_ = "c_stripe_customer_id" if theirs else "customer_id"
+            known = f"{into}_read AS r JOIN t_customers AS c ON c.{id_} = r.customer_id"
             select = self._localised(shape, f"(SELECT c.cust, c.zone_no, r.* FROM {known})", dates)
         if table == "subscriptions":
             select = subscriptions.with_derived(shape, f"({select})", self.as_of, bound)

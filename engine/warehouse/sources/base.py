@@ -45,7 +45,7 @@ class Source(ABC):
     scheme: ClassVar[tuple[str, ...]]
     """URL schemes this source serves."""
 
-    in_place: ClassVar[bool] = False
+    in_place: bool = False
     """True when event facts are aggregated by the source's own engine instead of being read into DuckDB."""
 
     errors: tuple[type[Exception], ...] = (duckdb.Error,)

@@ -419,14 +419,22 @@ def _billing() -> None:
         sa.Column("exp_month", sa.Integer(), nullable=True),
         sa.Column("exp_year", sa.Integer(), nullable=True),
         sa.Column("card", sa.Text(), nullable=True),
-        sa.Column("attached_at", sa.DateTime(), nullable=True),
-        sa.Column("auto_updated_at", sa.DateTime(), nullable=True),
         sa.Column("seen_at", sa.DateTime(), nullable=False),
         sa.Column("rank", sa.Integer(), nullable=False),
         sa.Column("digest", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_stripe_method"),
     )
     op.create_index("ix_stripe_method_customer", "stripe_method", ["customer"])
+    op.create_table(
+        "stripe_moment",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_stripe_moment"),
+    )
     op.create_table(
         "stripe_dispute",
         sa.Column("id", sa.Text(), nullable=False),
