@@ -314,6 +314,15 @@ HF608 data A query that lacks a column
     The query of a sql trigger gives customer_id, occurrence and anchor; further columns become facts.
 HF609 data An event nobody has ever done
     The events table holds no event of this name, so the rule finds everybody or nobody. Most often it is a spelling.
+HF610 data Stripe cannot be asked
+    Tables come from Stripe, and the key is missing or may not read what is needed. Make a restricted key that may
+    read, and name it with stripe.api_key.
+HF611 data A ladder longer than the billing system waits
+    The last step comes when the billing system has already cancelled or given up, or when the next bill is due. Bring
+    it forward, or set dunning.retry_window to what you chose there.
+HF612 data Stripe writes to the same people
+    Customers get two mails about one bill when Stripe sends its own. Switch them off there and say
+    dunning.stripe_emails: off.
 
 # HF7xx State and delivery
 HF701 load Not an address for the state

@@ -121,6 +121,7 @@ class Evaluation:
         self.bound, self.shared = Bound(), Shared()
         self.compiled: list[Compiled] = []
         self._queried: set[int] = set()
+        self._looks: dict[int, Lookup] = {}
 
     @property
     def db(self) -> duckdb.DuckDBPyConnection:
@@ -215,6 +216,12 @@ class Evaluation:
             f"{quote(group)} := struct_pack({', '.join(parts)})" for group, parts in groups.items() if parts
         )
         return f"CAST(to_json(struct_pack({packed})) AS VARCHAR)" if packed else "'{}'"
+
+    def why_gone(self, compiled: Compiled, occurrence: str) -> str:
+        """SQL over `p` for the reason why an occurrence (SQL) of a rule is found no longer; NULL where nobody knows."""
+        rule = compiled.rule
+        trigger = self.triggers[rule.trigger.name]
+        return trigger.why_gone(rule.trigger.params, occurrence, self._looks[compiled.rule_no]) or "NULL"
 
     def close(self) -> None:
         """Let go of the source."""
@@ -315,6 +322,7 @@ class Evaluation:
             self.as_of, self.bound, self.warehouse.facts, self.shared, columns, number,
             self.warehouse.settings.dunning, self._memory.first_run_at,
         )  # fmt: skip
+        self._looks[number] = look
         trigger = self.triggers[rule.trigger.name]
         found = trigger.find(rule.trigger.params, look)
         facts = {**self._row_facts(trigger, rule, look), **found.facts, **self._own_facts(rule, look)}

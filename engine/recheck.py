@@ -7,33 +7,44 @@ blocks it, marketing still has consent, and the address is still the customer's.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import duckdb
 
 from engine.api import Project
-from engine.delivery import Candidates, StillTrue
+from engine.billing import StripeApi, catch_up, read_again
+from engine.delivery import Candidates, Recheck, StillTrue
+from engine.errors import HoldfastError
+from engine.messages import Templates
 from engine.pipeline import Plan, Request, evaluate, plan_evaluated
 from engine.project.rules import Rule
 from engine.store import Store
-from engine.warehouse.sql import load_rows
+from engine.triggers.payment_failed import PaymentFailed
+from engine.triggers.payment_lost import PaymentLost
+from engine.warehouse.sql import execute, load_rows
 
 NO_LONGER_TRUE = "no_longer_true"
 _MANY = 5_000  # customers; above it reading everybody costs less than naming each
 
 
 def still_true(project: Project, store: Store, planned_at: datetime | None = None) -> StillTrue:
-    """The check for one delivery: messages that no longer hold, with the reason.
+    """The check for one delivery: messages that no longer hold, with the reason, and newer facts of those that do.
 
     `planned_at`: a plan made at this instant (naive UTC) counts as fresh for `delivery.recheck_after` and is not
-    questioned. Raises when the tables cannot be read, and then nothing is sent.
+    questioned, but for cases of failed payments kept from Stripe: there every invoice is read again that was not within
+    `dunning.recheck`, and messages whose invoice cannot be read wait. Raises when the tables cannot be read, and then
+    nothing is sent.
     """
     fresh_for = project.settings.delivery.recheck_after.elapsed
 
-    def check(messages: Candidates, now: datetime) -> Mapping[int, str]:
+    def check(messages: Candidates, now: datetime) -> Recheck:
+        unsure = confirm_invoices(project, store, messages, now)
         if planned_at is not None and planned_at <= now <= planned_at + fresh_for:
-            return {}
+            messages = [one for one in messages if _is_case(project, one) and project.settings.from_stripe]
+        if not messages:
+            return Recheck()
         asked = {message[1] for message in messages}
         rules = tuple(
             rule for rule in project.rules if rule.status != "draft" and (asked & {rule.id, *rule.was} or rule.blocks)
@@ -47,11 +58,52 @@ def still_true(project: Project, store: Store, planned_at: datetime | None = Non
         _ask(evaluation.db, rules, messages, project.settings.reaches_customer)
         plan = plan_evaluated(project.settings, evaluation, request, store, live=project.live)
         try:
-            return _failing(plan)
+            untrue = _failing(plan)
+            return Recheck(_with_reasons(plan, untrue), unsure, _newer_facts(plan, project.templates))
         finally:
             plan.close()
 
     return check
+
+
+def confirm_invoices(project: Project, store: Store, messages: Candidates, now: datetime) -> dict[int, str]:
+    """Have every invoice that messages are about read again, if it comes from Stripe and was not read lately.
+
+    The messages whose invoices could not be read, with the reason. All open invoices of a customer are read: one mail
+    is about all of them.
+    """
+    recheck = project.settings.dunning.recheck
+    about = {message[0]: _invoice_of(message[3]) for message in messages if _is_case(project, message)}
+    if "invoices" not in project.settings.from_stripe or not about:
+        return {}
+    catch_up(project.settings, store, now)
+    if recheck is None:
+        return {}
+    beside = store.billing.unchecked(set(about.values()), now - recheck.elapsed)
+    wanted = sorted({ident for others in beside.values() for ident in others})
+    if not wanted:
+        return {}
+    try:
+        unread = read_again(StripeApi(project.settings.stripe), store, wanted, now)
+    except HoldfastError as error:
+        unread = dict.fromkeys(wanted, str(error))
+    return {
+        message: "invoice_not_confirmed" for message, invoice in about.items()
+        if not unread.keys().isdisjoint(beside.get(invoice, ()))
+    }  # fmt: skip
+
+
+def _is_case(project: Project, message: tuple[int, str, str, str, str, str, str, str]) -> bool:
+    """Whether a message is about a failed payment."""
+    return any(
+        message[1] in {rule.id, *rule.was} and rule.trigger.name in {PaymentFailed.name, PaymentLost.name}
+        for rule in project.rules
+    )
+
+
+def _invoice_of(occurrence: str) -> str:
+    """A case's occurrence is its invoice, or that and the group behind a colon."""
+    return occurrence.rpartition(":")[0] or occurrence
 
 
 def _ask(
@@ -81,6 +133,44 @@ def _ask(
 def _failing(plan: Plan) -> dict[int, str]:
     """Messages that must not leave, with the reason. A rule that is no longer there finds nobody."""
     return {int(ident): reason for ident, reason in plan.db.execute(_FAILING, {"now": plan.request.as_of}).fetchall()}
+
+
+def _with_reasons(plan: Plan, untrue: Mapping[int, str]) -> dict[int, str]:
+    """The same, with what the rule's own trigger knows about why."""
+    reasons = dict(untrue)
+    for compiled in plan.evaluation.compiled:
+        why = plan.evaluation.why_gone(compiled, "a.occurrence")
+        if why == "NULL":
+            continue
+        names = ", ".join(plan.evaluation.bound(name) for name in (compiled.rule.id, *compiled.rule.was))
+        query = (
+            f"SELECT a.message_id, {why} FROM asked AS a JOIN person AS p USING (customer_id) WHERE a.rule IN ({names})"
+        )
+        for ident, reason in execute(plan.db, query, plan.evaluation.bound).fetchall():
+            if reason and reasons.get(ident) == NO_LONGER_TRUE:
+                reasons[ident] = reason
+    return reasons
+
+
+def _newer_facts(plan: Plan, templates: Templates) -> dict[int, dict[str, object]]:
+    """What the mails about failed payments show, as it is now."""
+    newer: dict[int, dict[str, object]] = {}
+    for compiled in plan.evaluation.compiled:
+        if compiled.rule.trigger.name not in {PaymentFailed.name, PaymentLost.name}:
+            continue
+        names = {name for template in compiled.rule.templates for name in templates.values_needed(template)
+                 if name[0] == "fact"}  # fmt: skip
+        found = compiled.found
+        holds = " AND ".join(f"({condition.sql})" for condition in compiled.conditions)
+        own = ", ".join(plan.evaluation.bound(name) for name in (compiled.rule.id, *compiled.rule.was))
+        query = (
+            f"SELECT a.message_id, {plan.evaluation.values_sql(compiled, names)} FROM {found.rows} "
+            f"JOIN asked AS a ON a.customer_id = p.customer_id AND a.occurrence = {found.occurrence} "
+            f"AND a.rule IN ({own}) WHERE {holds}"
+        )
+        for ident, packed in execute(plan.db, query, plan.evaluation.bound).fetchall():
+            newer[int(ident)] = json.loads(packed).get("fact", {})
+    return newer
 
 
 def _blockers(rule: Rule, rules: Sequence[Rule]) -> list[int]:

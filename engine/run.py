@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from engine.api import Project
+from engine.billing import catch_up
 from engine.errors import SetupError
 from engine.pipeline import Plan, Request
 from engine.recording import Written, record, vanished_candidates
@@ -67,6 +68,9 @@ def daily_run(
             if run.snapshot_sha == project.snapshot_sha
             else project.at_snapshot(store.snapshots.load(run.snapshot_sha))
         )
+        if pinned.settings.from_stripe:
+            progress("hearing what Stripe said")
+            catch_up(pinned.settings, store, now)
         try:
             plan = pinned.decide(_request(pinned, store, run, earlier), store, progress=progress)
         except SetupError:

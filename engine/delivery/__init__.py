@@ -9,6 +9,7 @@ from engine.delivery.options import (
     OpenChannel,
     Parts,
     Progress,
+    Recheck,
     StillTrue,
 )
 from engine.delivery.pipeline import deliver
@@ -24,6 +25,7 @@ __all__ = [
     "OpenChannel",
     "Parts",
     "Progress",
+    "Recheck",
     "Redirection",
     "StillTrue",
     "deliver",

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from engine.delivery.gate import Judgement, judge, local_date
-from engine.delivery.options import LEASE_MARGIN_S, DeliveryOptions, DeliveryReport, Parts
+from engine.delivery.options import LEASE_MARGIN_S, DeliveryOptions, DeliveryReport, Parts, Recheck
 from engine.messages.mail import Mail, RenderFailed
 from engine.messages.note import Note
+from engine.messages.values import ValueFault, with_facts
 from engine.store import OutboxMessage, Stop, Store, Wait
 
 JUDGED_FOR_S = 2.0  # a message that waited longer since the gate passes it again: an unsubscribe counts within 5 s
@@ -40,7 +41,7 @@ class Admission:
         self.ready: deque[Ready] = deque()
         self.is_dry = False  # nothing was due when last asked, and nothing was put back since
         self._claimed: deque[tuple[OutboxMessage, float]] = deque()
-        self._untrue: dict[int, str] = {}
+        self._recheck = Recheck()
         self._looked_at: set[int] = set()
         self._looked_at_s = float("-inf")
         self._is_bound = False
@@ -122,7 +123,7 @@ class Admission:
         for message in messages:
             hours = self.parts.quiet_hours(message)
             reaches = self.parts.channels[message.channel].reaches_customer
-            judgement = judge(message, rows.get(message.id), self._untrue, hours, now, reaches_customer=reaches)
+            judgement = judge(message, rows.get(message.id), self._recheck, hours, now, reaches_customer=reaches)
             if judgement.verdict == "send":
                 passed.append(message)
             else:
@@ -138,7 +139,7 @@ class Admission:
             return
         now = self.parts.clock()
         candidates = list(self.store.outbox.due_candidates(now))
-        self._untrue = dict(self.parts.still_true(candidates, now))
+        self._recheck = self.parts.still_true(candidates, now)
         self._looked_at = {candidate[0] for candidate in candidates} | ids
         self._looked_at_s = now_s
 
@@ -175,10 +176,20 @@ class Admission:
         yield
         self.store.outbox.suspect(message.id, message.token, 0)
 
+    def _up_to_date(self, message: OutboxMessage) -> OutboxMessage:
+        """With facts as they are now: an amount partly paid since, a payment page whose link would have run out."""
+        newer = self._recheck.facts.get(message.id)
+        if not newer:
+            return message
+        try:
+            return message._replace(values_json=with_facts(message.values_json, newer))
+        except ValueFault as fault:
+            raise RenderFailed(str(fault)) from None
+
     def _render(self, message: OutboxMessage, ours_until_s: float) -> None:
         try:
             with self._watched(message):
-                content = self.parts.render(message, self.parts.clock())
+                content = self.parts.render(self._up_to_date(message), self.parts.clock())
         except RenderFailed as fault:
             self.store.outbox.stop([self._stop(message, "failed", str(fault))])
             self.report.note(message, "failed", str(fault))

@@ -5,13 +5,13 @@ Whatever goes wrong here means *do not send*: an exception holds the message bac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from engine.addresses import AddressError, parse_address
+from engine.delivery.options import Recheck
 from engine.project.settings_values import QuietHours
 from engine.store import GateRow, OutboxMessage
 
@@ -19,6 +19,10 @@ Verdict = Literal["send", "suppressed", "expired", "cancelled", "postpone", "pau
 
 #: What stops whom. Erasure stops everybody; legal mail is stopped by nothing else.
 _STOPS_SERVICE = frozenset({"bounced", "complained"})
+
+
+ASK_AGAIN_AFTER = timedelta(minutes=5)
+"""A message about which nobody could be asked waits this long."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ SEND = Judgement("send")
 def judge(
     message: OutboxMessage,
     row: GateRow | None,
-    untrue: Mapping[int, str],
+    recheck: Recheck,
     quiet_hours: QuietHours | None,
     now: datetime,
     *,
@@ -48,11 +52,11 @@ def judge(
 ) -> Judgement:
     """Whether a claimed message may leave at `now`.
 
-    `row`: what the state knows about it at this moment. `untrue`: messages whose reason no longer holds. What does not
-    reach the customer needs no address, and of all that customers can say only erasure stops it.
+    `row`: what the state knows about it at this moment. `recheck`: what the tables say. What does not reach the
+    customer needs no address, and of all that customers can say only erasure stops it.
     """
     try:
-        return _judge(message, row, untrue, quiet_hours, now, reaches_customer)
+        return _judge(message, row, recheck, quiet_hours, now, reaches_customer)
     except Exception as fault:  # noqa: BLE001 - fail closed, whatever it was
         return Judgement("held", f"{type(fault).__name__}: {fault}"[:300])
 
@@ -60,7 +64,7 @@ def judge(
 def _judge(
     message: OutboxMessage,
     row: GateRow | None,
-    untrue: Mapping[int, str],
+    recheck: Recheck,
     quiet_hours: QuietHours | None,
     now: datetime,
     reaches_customer: bool,
@@ -73,10 +77,12 @@ def _judge(
         return Judgement("expired", "expired")
     if row.paused or row.rule_paused:
         return Judgement("paused", "rule_paused")
-    if reason := untrue.get(message.id) or (_unusable(message.recipient) if reaches_customer else None):
+    if reason := recheck.untrue.get(message.id) or (_unusable(message.recipient) if reaches_customer else None):
         return Judgement("cancelled", reason)
+    unsure = recheck.unsure.get(message.id)
+    put_off = Judgement("postpone", unsure, now + ASK_AGAIN_AFTER) if unsure else None
     ends_at = quiet_until(now, message.zone, quiet_hours) if quiet_hours and reaches_customer else None
-    return Judgement("postpone", "quiet_hours", ends_at) if ends_at else SEND
+    return Judgement("postpone", "quiet_hours", ends_at) if ends_at else put_off or SEND
 
 
 def _unusable(recipient: str) -> str | None:

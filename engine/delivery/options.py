@@ -21,8 +21,23 @@ MOST_LISTED = 100  # single failures that a report names; all are counted
 
 #: (message id, rule, customer id, occurrence, step, class, channel, recipient) of messages that are due together.
 Candidates = Sequence[tuple[int, str, str, str, str, str, str, str]]
-#: Which of the candidates must no longer be sent, and why. Called at the sending instant.
-StillTrue = Callable[[Candidates, datetime], Mapping[int, str]]
+
+
+@dataclass(frozen=True)
+class Recheck:
+    """What a look at the tables says about messages that are due, by message id.
+
+    `untrue` must not be sent, with the reason; `unsure` could not be asked about and wait, with the reason; `facts` are
+    newer values, by name, for those that may be sent.
+    """
+
+    untrue: Mapping[int, str] = field(default_factory=dict)
+    unsure: Mapping[int, str] = field(default_factory=dict)
+    facts: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+
+
+#: Asks at the sending instant (naive UTC) whether the candidates still hold.
+StillTrue = Callable[[Candidates, datetime], Recheck]
 
 
 @dataclass(frozen=True)

@@ -97,3 +97,10 @@ def unpack(values_json: str) -> dict[str, dict[str, Any]]:
     if not isinstance(stored, dict) or not all(isinstance(part, dict) for part in stored.values()):
         raise ValueFault("the stored values are not grouped by namespace")
     return stored
+
+
+def with_facts(values_json: str, newer: Mapping[str, object]) -> str:
+    """The stored values with the facts among them that have newer ones. Raises ValueFault as `unpack`."""
+    values = unpack(values_json)
+    facts = values.get("fact", {})
+    return json.dumps({**values, "fact": {name: newer.get(name, value) for name, value in facts.items()}})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from engine.api import Project
+from engine.billing import catch_up
 from engine.inbound import Pulled, pull, reconcile
 from engine.privacy import DataProtection, prune
 from engine.serving.journal import Journal
@@ -12,7 +13,7 @@ from engine.serving.watched import Watched
 from engine.serving.worker import Chore
 from engine.store import Store
 
-APPLY_EVERY_S = 5.0
+APPLY_EVERY_S = HEAR_EVERY_S = 5.0
 RECONCILE_EVERY_S = 60.0
 PULL_EVERY_S = PRUNE_EVERY_S = 24 * 3600.0
 
@@ -24,6 +25,10 @@ def chores(watched: Watched, store: Store, journal: Journal) -> dict[str, tuple[
         applied = store.evidence.apply_all()
         if applied.events:
             journal.say("events_applied", events=applied.events, orphans=applied.orphans, suppressed=applied.suppressed)
+
+    def hear_stripe(now: datetime) -> None:
+        if applied := catch_up(watched.project().settings, store, now):
+            journal.say("stripe_events_applied", events=applied)
 
     def settle_doubts(now: datetime) -> None:
         done = reconcile(store, now)
@@ -45,6 +50,7 @@ def chores(watched: Watched, store: Store, journal: Journal) -> dict[str, tuple[
 
     return {
         "apply events": (APPLY_EVERY_S, apply),
+        "hear Stripe": (HEAR_EVERY_S, hear_stripe),
         "settle doubts": (RECONCILE_EVERY_S, settle_doubts),
         "pull suppression lists": (PULL_EVERY_S, pull_lists),
         "prune": (PRUNE_EVERY_S, forget),

@@ -6,7 +6,7 @@ an event left open is a question, and goes when it was answered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -153,19 +153,31 @@ class Billing:
 
     # What the guard asks.
 
-    def unchecked(self, customers: Sequence[str], since: datetime) -> list[str]:
-        """Open invoices of these customers (Stripe's ids) that were last read through the API before `since`."""
-        invoice = tables.stripe_invoice
-        found: list[str] = []
+    def invoice(self, ident: str) -> dict[str, Any] | None:
+        """One invoice's row without its version; None when it is not known."""
+        table = tables.stripe_invoice
         with self._database.read() as connection:
-            for begin in range(0, len(customers), 500):
-                query = select(invoice.c.id).where(
-                    invoice.c.customer.in_(customers[begin : begin + 500]),
-                    invoice.c.status == "open",
-                    (invoice.c.checked_at.is_(None)) | (invoice.c.checked_at < since),
-                )
-                found += connection.execute(query).scalars()
-        return sorted(found)
+            found = connection.execute(select(table).where(table.c.id == ident)).mappings().first()
+        version = {"id", "seen_at", "rank", "digest", *_KNOWN}
+        return None if found is None else {name: value for name, value in found.items() if name not in version}
+
+    def unchecked(self, invoices: Collection[str], since: datetime) -> dict[str, set[str]]:
+        """For each of these invoices those to be read again: all open ones of its customer, itself among them, that
+        were last read through the API before `since`. Invoices without any are left out.
+        """
+        own, other = tables.stripe_invoice.alias("own"), tables.stripe_invoice.alias("other")
+        query = (
+            select(own.c.id, other.c.id)
+            .join(other, other.c.customer == own.c.customer)
+            .where(other.c.status == "open", (other.c.checked_at.is_(None)) | (other.c.checked_at < since))
+        )
+        found: dict[str, set[str]] = {}
+        ids = sorted(invoices)
+        with self._database.read() as connection:
+            for begin in range(0, len(ids), 500):
+                for invoice, beside in connection.execute(query.where(own.c.id.in_(ids[begin : begin + 500]))):
+                    found.setdefault(invoice, set()).add(beside)
+        return found
 
     def forget(self, connection: Connection, customers: Iterable[str]) -> dict[str, int]:
         """Delete all rows of these customers (Stripe's ids), in the caller's transaction; how many, by table."""

@@ -32,6 +32,8 @@ class Condition:
     text: str
     sql: str
     shows: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+    """In one word, why a mail that was planned is not sent any more when this no longer holds."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,10 @@ class Trigger(ABC):
     def row_table_of(self, params: Any) -> str | None:
         """The row's table, for triggers where the parameters choose it."""
         return self.row_table
+
+    def why_gone(self, params: Any, occurrence: str, look: Lookup) -> str | None:
+        """SQL over `p` for the reason, in one word, why `occurrence` (SQL) is found no longer; None: nobody asks."""
+        return None
 
     @abstractmethod
     def needs(self, params: Any) -> Needs:

@@ -7,7 +7,7 @@ latest try, its anchor the first try since which the group has not changed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from engine.project.trigger_spec import ColumnType
@@ -176,7 +176,9 @@ def grouped(look: Lookup) -> str:
 def holds(look: Lookup) -> list[Condition]:
     """What keeps a case waiting, or ends it, although its invoice is open. Over `r`, the case, and `p`."""
     held = [
-        Condition("not put on hold by a person", "r.invoice_id NOT IN (SELECT invoice_id FROM case_hold)"),
+        Condition(
+            "not put on hold by a person", "r.invoice_id NOT IN (SELECT invoice_id FROM case_hold)", reason="on_hold"
+        ),
     ]
     if look.has("disputes", "status", "at"):
         closed = look.column("x", "disputes", "closed_at", "TIMESTAMP")
@@ -186,33 +188,49 @@ def holds(look: Lookup) -> list[Condition]:
             f"lower(x.status) = 'open' OR {closed} >= {look.now} "
             f"OR lower(x.status) = 'lost' AND r.failed_at < coalesce({closed}, {look.now}))"
         )
-        held.append(Condition("no dispute open or lost", f"NOT EXISTS (SELECT 1 FROM {disputed})"))
+        held.append(Condition("no dispute open or lost", f"NOT EXISTS (SELECT 1 FROM {disputed})", reason="disputed"))
     if look.has("payment_methods", "is_default", "added_at"):
         newer = (
             "t_payment_methods AS x WHERE x.cust = p.cust AND x.is_default AND x.added_at > r.last_try_at "
             f"AND x.added_at < {look.now}"
         )
-        held.append(Condition("no new default card since the last failure", f"NOT EXISTS (SELECT 1 FROM {newer})"))
+        held.append(
+            Condition(
+                "no new default card since the last failure", f"NOT EXISTS (SELECT 1 FROM {newer})", reason="new_card"
+            )
+        )
     if look.has("payment_methods", "auto_updated_at"):
         renewed = (
             "t_payment_methods AS x WHERE x.cust = p.cust AND x.auto_updated_at > r.last_try_at "
             f"AND x.auto_updated_at < {look.now} "
             f"AND x.auto_updated_at + to_days({AUTO_UPDATE_HOLDS_DAYS}) > {look.now}"
         )
-        held.append(Condition("no card just renewed by its network", f"NOT EXISTS (SELECT 1 FROM {renewed})"))
+        held.append(
+            Condition("no card just renewed by its network", f"NOT EXISTS (SELECT 1 FROM {renewed})", reason="new_card")
+        )
     if look.has("invoices", "processing_since"):
         under_way = f"r.processing_since > r.last_try_at AND r.processing_since < {look.now}"
-        held.append(Condition("no payment under way", f"NOT coalesce({under_way}, FALSE)"))
+        held.append(Condition("no payment under way", f"NOT coalesce({under_way}, FALSE)", reason="processing"))
     if look.has("subscriptions", "collection_paused"):
-        held.append(Condition("collection is not paused", _no_subscription(look, "x.collection_paused")))
+        held.append(
+            Condition(
+                "collection is not paused", _no_subscription(look, "x.collection_paused"), reason="collection_paused"
+            )
+        )
     if look.has("subscriptions", "ended_at"):
-        held.append(Condition("its subscription goes on", _no_subscription(look, f"x.ended_at < {look.now}")))
+        held.append(
+            Condition(
+                "its subscription goes on",
+                _no_subscription(look, f"x.ended_at < {look.now}"),
+                reason="subscription_ended",
+            )
+        )
     if look.has("subscriptions", "trial_end") and look.has("payment_methods", "added_at"):
         trial = f"x.trial_end <= r.failed_at AND {later('x.trial_end', _A_FEW_DAYS)} > r.failed_at"
         card = f"SELECT 1 FROM t_payment_methods AS m WHERE m.cust = p.cust AND coalesce(m.added_at < {look.now}, TRUE)"
         held.append(
             Condition("not a trial that ended without a card",
-                      f"(EXISTS ({card}) OR {_no_subscription(look, trial)})")
+                      f"(EXISTS ({card}) OR {_no_subscription(look, trial)})", reason="trial_ended")
         )  # fmt: skip
     return held
 
@@ -224,3 +242,16 @@ def _no_subscription(look: Lookup, condition: str) -> str:
     return (
         f"NOT EXISTS (SELECT 1 FROM t_subscriptions AS x WHERE x.subscription_id = r.subscription_id AND {condition})"
     )
+
+
+def why_settled(invoice_id: str, look: Lookup, further: Sequence[Condition] = ()) -> str:
+    """SQL over `p` for the reason why an invoice is no case any more: paid, given up, or a condition that fails."""
+    paid = look.column("r", "invoices", "paid_at", "TIMESTAMP")
+    status = f"lower({look.column('r', 'invoices', 'status', 'VARCHAR')})"
+    reasons = [
+        (f"{paid} < {look.now} OR {paid} IS NULL AND {status} = 'paid'", "recovered"),
+        (f"{status} = 'void'", "voided"), (f"{status} = 'uncollectible'", "written_off"),
+        *((f"NOT ({condition.sql})", condition.reason) for condition in further if condition.reason),
+    ]  # fmt: skip
+    branches = " ".join(f"WHEN {sql} THEN '{reason}'" for sql, reason in reasons)
+    return f"(SELECT CASE {branches} END FROM ({grouped(look)}) AS r WHERE r.cust = p.cust AND r.invoice_id = {invoice_id})"

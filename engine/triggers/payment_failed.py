@@ -21,6 +21,7 @@ from engine.triggers.failed_payments import (
     oldest_open,
     stops_on,
     today,
+    why_settled,
 )
 
 
@@ -70,6 +71,10 @@ class PaymentFailed(Trigger):
             required={"invoices": ("amount_minor", "currency", "failed_at")}, optional=FURTHER_TABLES,
             dates={"invoices": ("failed_at",)}, cases=True,
         )  # fmt: skip
+
+    def why_gone(self, params: PaymentFailedParams, occurrence: str, look: Lookup) -> str | None:
+        """Paid, voided, disputed, or whatever else keeps the case from being written about."""
+        return why_settled(f"regexp_replace({occurrence}, ':[^:]*$', '')", look, holds(look))
 
     def find(self, params: PaymentFailedParams, look: Lookup) -> Found:
         """One candidate a customer and currency."""

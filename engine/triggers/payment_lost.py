@@ -11,7 +11,15 @@ from engine.project.trigger_spec import ColumnType, TriggerParams
 from engine.project.types import read_list
 from engine.triggers.base import Condition, Found, Lookup, Needs, Trigger
 from engine.triggers.decline_codes import Group
-from engine.triggers.failed_payments import CASE_FACTS, FURTHER_TABLES, case_facts, grouped, is_failed_renewal, stops_on
+from engine.triggers.failed_payments import (
+    CASE_FACTS,
+    FURTHER_TABLES,
+    case_facts,
+    grouped,
+    is_failed_renewal,
+    stops_on,
+    why_settled,
+)
 from engine.warehouse.subscriptions import INVOLUNTARY
 
 _STOPPED_STATUS = ("unpaid", "paused")
@@ -46,11 +54,15 @@ class PaymentLost(Trigger):
 
     def needs(self, params: Any) -> Needs:
         """Invoices and subscriptions; why a payment failed where the tables tell."""
-        further = {table: columns for table, columns in FURTHER_TABLES.items() if table != "disputes"}
         return Needs(
-            required={"invoices": ("amount_minor", "currency", "failed_at"), "subscriptions": ()}, optional=further,
-            dates={"invoices": ("failed_at",)},
+            required={"invoices": ("amount_minor", "currency", "failed_at"), "subscriptions": ()},
+            optional=FURTHER_TABLES,
+            dates={"invoices": ("failed_at",)}, cases=True,
         )  # fmt: skip
+
+    def why_gone(self, params: PaymentLostParams, occurrence: str, look: Lookup) -> str | None:
+        """Paid after all, or voided."""
+        return why_settled(occurrence, look)
 
     def find(self, params: PaymentLostParams, look: Lookup) -> Found:
         """One candidate a customer and currency."""

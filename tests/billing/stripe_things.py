@@ -39,7 +39,9 @@ def subscription(ident: str = "sub_1", owner: str = "cus_1", **more: Any) -> Thi
     }  # fmt: skip
 
 
-def invoice(ident: str = "in_1", owner: str = "cus_1", *, basil: bool = True, intent: str = "pi_1", **more: Any) -> Thing:
+def invoice(
+    ident: str = "in_1", owner: str = "cus_1", *, basil: bool = True, intent: str = "pi_1", **more: Any
+) -> Thing:
     """An open renewal invoice over 29 euros; `basil` says in which shape."""
     shaped: Thing
     if basil:
@@ -79,7 +81,9 @@ def intent(
     }  # fmt: skip
 
 
-def charge(ident: str = "ch_1", owner: str = "cus_1", *, created: int, ok: bool = False, last4: str = "0341", **more: Any) -> Thing:
+def charge(
+    ident: str = "ch_1", owner: str = "cus_1", *, created: int, ok: bool = False, last4: str = "0341", **more: Any
+) -> Thing:
     return {
         "object": "charge", "id": ident, "customer": owner, "created": created, "payment_intent": "pi_1",
         "status": "succeeded" if ok else "failed", "amount": 2900, "currency": "eur",

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 
 from engine.channels import CHANNELS, Answer, Place, Result
-from engine.delivery import Candidates, DeliveryOptions, OpenChannel, Parts
+from engine.delivery import Candidates, DeliveryOptions, OpenChannel, Parts, Recheck, StillTrue
 from engine.messages import Mail, Renderer, Sender, Workspace, load_templates
 from engine.project.settings_values import QuietHours
 from engine.store import OutboxMessage, Store
@@ -77,8 +77,8 @@ class Desk:
         pass
 
 
-def nothing_changed(due: Candidates, now: datetime) -> Mapping[int, str]:
-    return {}
+def nothing_changed(due: Candidates, now: datetime) -> Recheck:
+    return Recheck()
 
 
 def no_quiet_hours(message: OutboxMessage) -> QuietHours | None:
@@ -90,7 +90,7 @@ def parts(
     *,
     now: datetime = NOW,
     live: bool = True,
-    still_true: Callable[[Candidates, datetime], Mapping[int, str]] = nothing_changed,
+    still_true: StillTrue = nothing_changed,
     quiet_hours: Callable[[OutboxMessage], QuietHours | None] = no_quiet_hours,
     channels: Mapping[str, OpenChannel] | None = None,
     clock: Callable[[], datetime] | None = None,

@@ -12,7 +12,7 @@ from delivery_world import NOW, Desk, options, parts, plan, states, through_fold
 from fake_sendgrid import OK, FakeSendGrid, Fault
 
 from engine.channels import Answer, Result
-from engine.delivery import Candidates, OpenChannel, Progress, deliver
+from engine.delivery import Candidates, OpenChannel, Progress, Recheck, deliver
 from engine.errors import HeldError, SetupError, UnavailableError
 from engine.project.settings_values import QuietHours
 from engine.store import Store, Suppression
@@ -139,9 +139,9 @@ def test_whether_it_still_holds_is_asked_once_for_all_that_is_due(store: Store) 
     plan(store, PEOPLE)
     asked: list[Candidates] = []
 
-    def still_true(due: Candidates, now: datetime) -> dict[int, str]:
+    def still_true(due: Candidates, now: datetime) -> Recheck:
         asked.append(due)
-        return {message_id: "no_longer_true" for message_id, _, customer, *_ in due if customer < "c06"}
+        return Recheck({message_id: "no_longer_true" for message_id, _, customer, *_ in due if customer < "c06"})
 
     report = deliver(store, parts(still_true=still_true), options(concurrency=2))
     assert [len(due) for due in asked] == [12]
@@ -152,7 +152,7 @@ def test_whether_it_still_holds_is_asked_once_for_all_that_is_due(store: Store) 
 def test_it_is_asked_again_after_recheck_after(store: Store) -> None:
     plan(store, PEOPLE)
     asked: list[int] = []
-    ask = parts(Desk(before=lambda: time.sleep(0.02)), still_true=lambda due, now: asked.append(len(due)) or {})  # type: ignore[func-returns-value]
+    ask = parts(Desk(before=lambda: time.sleep(0.02)), still_true=lambda due, now: asked.append(len(due)) or Recheck())  # type: ignore[func-returns-value]
     deliver(store, ask, options(concurrency=1, recheck_after_s=0.05))
     assert len(asked) > 2
 
@@ -161,7 +161,7 @@ def test_when_it_cannot_be_asked_nothing_is_sent_and_nothing_is_lost(store: Stor
     plan(store, PEOPLE)
     desk = Desk()
 
-    def unreachable(due: Candidates, now: datetime) -> dict[int, str]:
+    def unreachable(due: Candidates, now: datetime) -> Recheck:
         raise UnavailableError("the warehouse is away")
 
     with pytest.raises(UnavailableError, match="the warehouse is away"):

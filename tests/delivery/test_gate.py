@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.delivery import Recheck
 from engine.delivery.gate import judge, quiet_until
 from engine.project.settings_values import QuietHours
 from engine.store import GateRow, OutboxMessage
@@ -22,7 +23,7 @@ ROW = GateRow(1, "claimed", 3, paused=False, rule_paused=False, expired=False, s
 
 
 def verdict(*suppressions: tuple[str, str, date | None], class_: str = "marketing") -> tuple[str, str]:
-    judged = judge(MESSAGE._replace(class_=class_), replace(ROW, suppressions=suppressions), {}, None, NOW)
+    judged = judge(MESSAGE._replace(class_=class_), replace(ROW, suppressions=suppressions), Recheck(), None, NOW)
     return judged.verdict, judged.reason
 
 
@@ -65,8 +66,8 @@ def test_one_suppression_among_harmless_ones_is_enough() -> None:
 def test_not_until_is_compared_on_the_customers_calendar() -> None:
     late = datetime(2026, 11, 23, 23, 30)  # half past midnight on the 24th in Berlin
     row = replace(ROW, suppressions=(("not_until", "", TOMORROW),))
-    assert judge(MESSAGE, row, {}, None, late).verdict == "send"
-    assert judge(MESSAGE._replace(zone="UTC"), row, {}, None, late).verdict == "suppressed"
+    assert judge(MESSAGE, row, Recheck(), None, late).verdict == "send"
+    assert judge(MESSAGE._replace(zone="UTC"), row, Recheck(), None, late).verdict == "suppressed"
 
 
 @pytest.mark.parametrize(
@@ -80,27 +81,27 @@ def test_not_until_is_compared_on_the_customers_calendar() -> None:
     ],
 )
 def test_what_the_state_knows_stops_it(change: dict[str, object], expected: tuple[str, str]) -> None:
-    judged = judge(MESSAGE, replace(ROW, **change), {}, None, NOW)  # type: ignore[arg-type]
+    judged = judge(MESSAGE, replace(ROW, **change), Recheck(), None, NOW)  # type: ignore[arg-type]
     assert (judged.verdict, judged.reason) == expected
 
 
 def test_a_message_the_state_does_not_know_is_not_sent() -> None:
-    assert judge(MESSAGE, None, {}, None, NOW).verdict == "paused"
+    assert judge(MESSAGE, None, Recheck(), None, NOW).verdict == "paused"
 
 
 def test_a_reason_that_no_longer_holds_cancels() -> None:
-    judged = judge(MESSAGE, ROW, {1: "no_longer_true"}, None, NOW)
+    judged = judge(MESSAGE, ROW, Recheck({1: "no_longer_true"}), None, NOW)
     assert (judged.verdict, judged.reason) == ("cancelled", "no_longer_true")
 
 
 @pytest.mark.parametrize("recipient", ["", "x", "a@b.de,c@d.de", "Ann@Example.com", "a@b.de\nBcc: c@d.de"])
 def test_a_recipient_that_is_not_a_canonical_address_is_never_written_to(recipient: str) -> None:
-    assert judge(MESSAGE._replace(recipient=recipient), ROW, {}, None, NOW).reason == "invalid_address"
+    assert judge(MESSAGE._replace(recipient=recipient), ROW, Recheck(), None, NOW).reason == "invalid_address"
 
 
 @pytest.mark.parametrize("broken", [{"zone": "Mars/Base"}, {"zone": ""}, {"recipient": None}])
 def test_whatever_goes_wrong_in_the_gate_holds_the_message_back(broken: dict[str, object]) -> None:
-    assert judge(MESSAGE._replace(**broken), ROW, {}, NIGHT, NOW).verdict == "held"  # type: ignore[arg-type]
+    assert judge(MESSAGE._replace(**broken), ROW, Recheck(), NIGHT, NOW).verdict == "held"  # type: ignore[arg-type]
 
 
 # Quiet hours.
@@ -127,7 +128,7 @@ def test_quiet_hours_end_on_the_customers_clock(now: datetime, zone: str, until:
 
 
 def test_a_message_in_quiet_hours_is_put_off_and_not_dropped() -> None:
-    judged = judge(MESSAGE, ROW, {}, NIGHT, datetime(2026, 11, 23, 22, 0))
+    judged = judge(MESSAGE, ROW, Recheck(), NIGHT, datetime(2026, 11, 23, 22, 0))
     assert (judged.verdict, judged.until) == ("postpone", datetime(2026, 11, 24, 7, 0))
 
 
@@ -145,3 +146,12 @@ def test_after_waiting_the_quiet_hours_are_over(now: datetime, zone: str, start:
         assert now < until <= now + timedelta(hours=26)
         assert quiet_until(until, zone, QuietHours(start, end)) is None
         assert until.replace(tzinfo=ZoneInfo("UTC")).astimezone(ZoneInfo(zone)) is not None
+
+
+def test_a_message_about_which_nobody_could_be_asked_waits_five_minutes() -> None:
+    judged = judge(MESSAGE, ROW, Recheck(unsure={1: "invoice_not_confirmed"}), None, NOW)
+    assert (judged.verdict, judged.reason, judged.until) == (
+        "postpone",
+        "invoice_not_confirmed",
+        NOW + timedelta(minutes=5),
+    )

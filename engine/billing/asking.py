@@ -1,0 +1,107 @@
+"""Questions put to Stripe: what no event said, and whether an invoice is still open just before a mail leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+from engine.billing.applying import Findings, apply_stripe_events
+from engine.billing.stripe_api import GoneError, Said, StripeApi
+from engine.billing.stripe_objects import Row, of_object
+from engine.errors import HoldfastError
+from engine.project.settings import Settings
+from engine.store import OpenQuestion, Store
+
+AT_ONCE = 4
+"""Calls under way at the same time: far below what Stripe allows an account."""
+
+MOST_AT_A_TIME = 200
+"""Questions asked in one go; the others wait for the next."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Questions answered, those put off, and those whose object is gone."""
+
+    answered: int = 0
+    put_off: int = 0
+    gone: int = 0
+    problem: str = ""
+
+
+def catch_up(settings: Settings, store: Store, now: datetime) -> int:
+    """Apply what was heard, and ask for what is missing if there is a key to ask with; events applied.
+
+    Quick when there is nothing to do. A Stripe that cannot be asked is no fault: questions wait.
+    """
+    if not settings.from_stripe:
+        return 0
+    applied = apply_stripe_events(store)
+    if settings.stripe.api_key is not None and store.billing.open_questions():
+        ask_open_questions(StripeApi(settings.stripe), store, now)
+    return applied
+
+
+def ask_open_questions(api: StripeApi, store: Store, now: datetime) -> Asked:
+    """Ask what is due to be asked. Raises nothing for what cannot be answered now: it is put off."""
+    questions = store.billing.questions(now, MOST_AT_A_TIME)
+    counts = {"answered": 0, "put_off": 0, "gone": 0}
+    problem = ""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for question, answer in zip(questions, pool.map(lambda one: _answer(api, one), questions), strict=True):
+            if isinstance(answer, Said):
+                _take_in(store, question, answer, now)
+                counts["answered"] += 1
+            elif isinstance(answer, GoneError):
+                _is_gone(store, question, now)
+                counts["gone"] += 1
+            else:
+                problem = str(answer)
+                store.billing.put_off(question, problem, now)
+                counts["put_off"] += 1
+    return Asked(**counts, problem=problem)
+
+
+def read_again(api: StripeApi, store: Store, invoices: Sequence[str], now: datetime) -> dict[str, str]:
+    """Read invoices through the API now; those that could not be read, with the reason."""
+    unread: dict[str, str] = {}
+    questions = [OpenQuestion("invoice", ident, 0) for ident in invoices]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for question, answer in zip(questions, pool.map(lambda one: _answer(api, one), questions), strict=True):
+            if isinstance(answer, Said):
+                _take_in(store, question, answer, now)
+            elif isinstance(answer, GoneError):
+                _is_gone(store, question, now)
+            else:
+                unread[question.id] = str(answer)
+    return unread
+
+
+def _answer(api: StripeApi, question: OpenQuestion) -> Said | GoneError | HoldfastError:
+    ask: Callable[[str], Said] = api.invoice if question.kind == "invoice" else api.charge
+    try:
+        return ask(question.id)
+    except (GoneError, HoldfastError) as error:
+        return error
+
+
+def _take_in(store: Store, question: OpenQuestion, answer: Said, now: datetime) -> None:
+    findings = Findings()
+    for thing in answer.objects:
+        findings.add(of_object(thing, answer.at))
+    checked = [(question.id, now)] if question.kind == "invoice" else []
+    asked = (question.kind, question.id)
+    further = [one for one in findings.questions if one != asked]
+    store.billing.take_in(findings.rows, findings.links, further, now, checked=checked, answered=[asked])
+
+
+def _is_gone(store: Store, question: OpenQuestion, now: datetime) -> None:
+    """Stripe has no such object: an invoice was deleted as a draft, or belongs to another account."""
+    if question.kind == "invoice":
+        known = store.billing.invoice(question.id)
+        if known is not None:
+            gone = Row("invoice", question.id, now.replace(microsecond=0), 5, {**known, "status": "deleted"})
+            store.billing.take_in([gone], [], [], now, checked=[(question.id, now)])
+    store.billing.drop(question.kind, question.id)
