@@ -18,9 +18,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "inbound"))
 
-from inbound_world import NOW, SECRET, Event, Signer, event, picture, plan, send
+from inbound_world import NOW, SECRET, Event, Signer, event, picture, plan, receive, send
 
-from engine.inbound import receive
 from engine.store import Store
 
 WORDS = ("processed", "deferred", "delivered", "dropped", "bounce", "spamreport", "unsubscribe", "open", "click")

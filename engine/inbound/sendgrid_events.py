@@ -1,4 +1,4 @@
-"""SendGrid's event webhook: verified, read, kept. What the events mean is worked out later, from what was kept.
+"""SendGrid's event webhook.
 
 Verified is the raw body, with the official package: ECDSA over the timestamp and the body. SendGrid repeats what was
 not acknowledged for a day, so an old signature is normal and a repeated event harmless.
@@ -9,80 +9,59 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
-from hashlib import sha256
-from math import isfinite
-from typing import Any
+from typing import Any, Self
 
 from sendgrid.helpers.eventwebhook import EventWebhook
 
 from engine.addresses import AddressError, parse_address
 from engine.errors import UnavailableError
-from engine.store import RawEvent, Store, address_key
+from engine.inbound.base import Rejected, Webhook
+from engine.inbound.bodies import id_of, instant_of, kind_of, malformed, parse, text_of
+from engine.project.settings import Settings
+from engine.store import RawEvent, address_key
 
-LARGEST_BODY = 1_048_576  # bytes; SendGrid posts up to 768 KB
-DEEPEST = 20  # levels of lists and mappings
 OLDEST = timedelta(hours=48)
 NEWEST = timedelta(minutes=10)  # ahead of our clock
-LONGEST_ID = 200  # characters of their id of an event
-LONGEST_KIND = 60
 
+_HEADER = "x-twilio-email-event-webhook-"
 _TIMESTAMP = re.compile(r"[0-9]{1,11}")
-_KIND = re.compile(r"[A-Za-z0-9_.-]+")
-# A string, whose brackets do not count, or a bracket. Possessive, so that the time is linear.
-_MARKS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _EPOCH = datetime(1970, 1, 1)
 
 
-class Rejected(Exception):  # noqa: N818 - an answer, not an error of ours
-    """A request that is not taken; nothing of it was kept. `status`: the HTTP status to answer with, a 4xx."""
+class SendGridWebhook(Webhook):
+    """Believed is what fits one of `public_keys`, during a rotation the old and the new one of each account.
 
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
-
-
-@dataclass(frozen=True)
-class Received:
-    """What one request held: events `stored` now, `repeated` ones known already, malformed ones `quarantined` now."""
-
-    stored: int
-    repeated: int
-    quarantined: int
-
-
-def receive(
-    store: Store,
-    body: bytes,
-    signature: str | None,
-    timestamp: str | None,
-    public_keys: Sequence[str],
-    secret: str,
-    now: datetime,
-) -> Received:
-    """Keep all events of one request. When it returns they are on disk, and only then may the request be acknowledged.
-
-    `signature`, `timestamp`: the headers X-Twilio-Email-Event-Webhook-Signature and -Timestamp. `public_keys`: those
-    that are valid now, during a rotation the old and the new one. `secret`: what addresses are hashed with. `now`:
-    naive UTC. Raises Rejected for what is not SendGrid's word, UnavailableError when it could not be kept.
+    `secret`: what addresses are hashed with.
     """
-    if len(body) > LARGEST_BODY:
-        raise Rejected(413, f"more than {LARGEST_BODY} bytes")
-    text = _text(body)
-    _verify(text, signature, timestamp, public_keys, now)
-    events = [_raw(one, secret) for one in _listed(text)]
-    known = {one.event_id: one for one in reversed(events)}  # of one id given twice in a request, the first
-    kept = store.inbound.keep("sendgrid", known.values(), now)
-    return Received(kept.stored, len(events) - kept.stored - kept.quarantined, kept.quarantined)
 
+    name = "sendgrid"
 
-def _text(body: bytes) -> str:
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Rejected(400, "not UTF-8") from None
+    def __init__(self, public_keys: Sequence[str], secret: str) -> None:
+        self._public_keys, self._secret = public_keys, secret
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, live: bool) -> Self:
+        """With the verification keys of all sendgrid channels."""
+        channels = [settings.channels[name] for name, kind in settings.uses.items() if kind == "sendgrid"]
+        keys = [key.reveal() for channel in channels for key in channel.events_key]
+        return cls(keys, settings.signing_secret(live=live))
+
+    @property
+    def is_heard(self) -> bool:
+        """Once a sendgrid channel names its key."""
+        return bool(self._public_keys)
+
+    def read(self, body: bytes, headers: Mapping[str, str], now: datetime) -> list[RawEvent]:
+        """A list of events; each is kept or set aside by itself."""
+        text = text_of(body)
+        signature, timestamp = (headers.get(_HEADER + name) for name in ("signature", "timestamp"))
+        _verify(text, signature, timestamp, self._public_keys, now)
+        events = parse(text)
+        if not isinstance(events, list):
+            raise Rejected(400, "not a list of events")
+        return [_raw(one, self._secret) for one in events]
 
 
 # Whose word it is.
@@ -124,93 +103,23 @@ def _webhook(public_key: str) -> Any:
 # What it says.
 
 
-def _listed(text: str) -> list[Any]:
-    if _depth(text) > DEEPEST:
-        raise Rejected(400, "nested too deeply")
-    try:
-        found = json.loads(text, object_pairs_hook=_mapping, parse_float=_finite, parse_constant=_finite)
-    except (ValueError, RecursionError) as fault:
-        why = str(fault) if isinstance(fault, _DoubleKeyError) else "not JSON"
-        raise Rejected(400, why) from None
-    if not isinstance(found, list):
-        raise Rejected(400, "not a list of events")
-    return found
-
-
-def _depth(text: str) -> int:
-    """How deep lists and mappings are nested; counting ends where it is too deep."""
-    depth = deepest = 0
-    for mark in _MARKS.finditer(text):
-        sign = text[mark.start()]
-        if sign in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-            if deepest > DEEPEST:
-                break
-        elif sign != '"':
-            depth -= 1
-    return deepest
-
-
-class _DoubleKeyError(ValueError):
-    """A mapping that has a key twice: two readers would see two different events."""
-
-
-def _mapping(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _DoubleKeyError("a key written twice")
-    return found
-
-
-def _finite(word: str) -> float:
-    number = float(word)
-    if not isfinite(number):
-        raise ValueError("a number without bounds")
-    return number
-
-
 def _raw(event: Any, secret: str) -> RawEvent:
-    """One event to keep; a malformed one with what is wrong with it, under a name made of its content."""
+    """One event to keep; a malformed one with what is wrong with it."""
     body = json.dumps(event, separators=(",", ":"))  # in ASCII: nothing a database could refuse
     try:
         return _read(event, body, secret)
     except ValueError as fault:
-        return RawEvent(
-            f"sha256:{sha256(body.encode()).hexdigest()}", "", None, body, state="quarantined", detail=str(fault)
-        )
+        return malformed(body, str(fault))
 
 
 def _read(event: Any, body: str, secret: str) -> RawEvent:
     if not isinstance(event, Mapping):
         raise ValueError("not a mapping")  # noqa: TRY004 - as all that is malformed
-    return RawEvent(_event_id(event), _kind(event), _happened_at(event), body, _address_key(event, secret))
-
-
-def _event_id(event: Mapping[str, Any]) -> str:
-    found = event.get("sg_event_id")
-    if not isinstance(found, str) or not 0 < len(found) <= LONGEST_ID or not found.isascii() or not found.isprintable():
+    name, timestamp = id_of(event.get("sg_event_id")), event.get("timestamp")
+    if name is None:
         raise ValueError("no sg_event_id")
-    return found
-
-
-def _kind(event: Mapping[str, Any]) -> str:
-    found = event.get("event")
-    if not isinstance(found, str) or len(found) > LONGEST_KIND or not _KIND.fullmatch(found):
-        raise ValueError("no word for what happened")
-    return found
-
-
-def _happened_at(event: Mapping[str, Any]) -> datetime | None:
-    found = event.get("timestamp")
-    if found is None:
-        return None
-    if not isinstance(found, int | float) or isinstance(found, bool):
-        raise ValueError("a timestamp that is not a number")  # noqa: TRY004
-    try:
-        return datetime.fromtimestamp(found, UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError, OSError):
-        raise ValueError("a timestamp outside the calendar") from None
+    happened_at = None if timestamp is None else instant_of(timestamp)
+    return RawEvent(name, kind_of(event.get("event")), happened_at, body, _address_key(event, secret))
 
 
 def _address_key(event: Mapping[str, Any], secret: str) -> str | None:

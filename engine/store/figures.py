@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from engine.store.connect import Database
+from engine.store.inbound_events import InboundEvents
 from engine.store.outbox_views import Outbox
 from engine.store.tables import attempt, run, run_count
 
@@ -28,6 +29,8 @@ class Figures:
     oldest_waiting: datetime | None
     #: Result to attempts; `under_way` for those without one.
     deliveries: dict[str, int]
+    #: (source, state) to events of providers that are still kept.
+    inbound: dict[tuple[str, str], int]
 
 
 def figures(database: Database, now: datetime) -> Figures:
@@ -45,4 +48,5 @@ def figures(database: Database, now: datetime) -> Figures:
             outbox=outbox.counts(),
             oldest_waiting=outbox.oldest_waiting(now),
             deliveries={row[0] or "under_way": row[1] for row in connection.execute(deliveries)},
+            inbound=InboundEvents(database).counts(),
         )

@@ -64,8 +64,13 @@ class Privacy:
 
     # Finding.
 
-    def rows_about(self, customer_id: str, keys: Collection[str]) -> dict[str, list[dict[str, Any]]]:
-        """All rows about a customer, by table; `keys` are the hashes of their addresses and of their id."""
+    def rows_about(
+        self, customer_id: str, keys: Collection[str], about: Collection[str] = ()
+    ) -> dict[str, list[dict[str, Any]]]:
+        """All rows about a customer, by table.
+
+        `keys`: the hashes of their addresses and of their id. `about`: the ids providers know them by.
+        """
         with self._database.read() as connection:
             found = {table.name: _rows(connection, table, _of(connection, table, customer_id)) for table in _ABOUT}
             ids = [row["id"] for row in found["message"]]
@@ -73,7 +78,8 @@ class Privacy:
             clicks = select(*click.c, link.c.url).join(link, link.c.id == click.c.link_id)
             query = clicks.where(click.c.message_id.in_(ids)).order_by(click.c.id)
             found["click"] = [dict(row._mapping) for row in connection.execute(query)]
-            events = or_(inbound_event.c.message_id.in_(ids), inbound_event.c.address_key.in_(keys))
+            marks = {"message_id": ids, "address_key": keys, "about": about}
+            events = or_(*(inbound_event.c[name].in_(values) for name, values in marks.items()))
             found["inbound_event"] = _rows(connection, inbound_event, events)
             for table in (consent, suppression):
                 found[table.name] = _rows(connection, table, table.c.address_key.in_(keys))
@@ -134,7 +140,8 @@ class Privacy:
             ).all()
             numbers = [row.id for row in written]
             done["link"] = _unlink(connection, numbers, _traces(erasure, [row.values_json for row in written]))
-            done["inbound_event"] = _empty_events(connection, numbers, keys, erasure.addresses.values())
+            about = _events_about(numbers, keys, erasure.addresses.values())
+            done["inbound_event"] = _empty_events(connection, about)
             done["attempt"] = connection.execute(
                 update(attempt).where(attempt.c.message_id.in_(numbers)).values(detail=None)
             ).rowcount
@@ -148,6 +155,11 @@ class Privacy:
             begun = and_(ours, suppression.c.source == UNFINISHED)
             connection.execute(update(suppression).where(begun).values(source=FINISHED))
         return {table: number for table, number in done.items() if number}
+
+    def forget_events(self, about: Collection[str]) -> int:
+        """Take away the words of providers about customers whom they know by these ids; how many events."""
+        with self._database.write() as connection:
+            return _empty_events(connection, inbound_event.c.about.in_(about))
 
     # Forgetting in time.
 
@@ -241,19 +253,20 @@ def _make_room(connection: Connection, table: Table, mine: ColumnElement[bool], 
     connection.execute(delete(table).where(mine, exists().where(*taken)))
 
 
-def _empty_events(
-    connection: Connection, ids: Collection[int], keys: Collection[str], addresses: Collection[str]
-) -> int:
-    """Take away the words of providers about these people. What was not applied yet counts as applied."""
+def _events_about(ids: Collection[int], keys: Collection[str], addresses: Collection[str]) -> ColumnElement[bool]:
     attempts = select(attempt.c.id).where(attempt.c.message_id.in_(ids))
-    about = [
+    return or_(
         inbound_event.c.message_id.in_(ids), inbound_event.c.attempt_id.in_(attempts),
         inbound_event.c.address_key.in_(keys),
         *(func.lower(inbound_event.c.body).contains(address, autoescape=True) for address in addresses),
-    ]  # fmt: skip
-    read = update(inbound_event).where(or_(*about), inbound_event.c.state == "new").values(state="applied")
+    )  # fmt: skip
+
+
+def _empty_events(connection: Connection, these: ColumnElement[bool]) -> int:
+    """Take away what providers said. What was not applied yet counts as applied."""
+    read = update(inbound_event).where(these, inbound_event.c.state == "new").values(state="applied")
     connection.execute(read)
-    return connection.execute(update(inbound_event).where(or_(*about)).values(body="", detail=None)).rowcount
+    return connection.execute(update(inbound_event).where(these).values(body="", about=None, detail=None)).rowcount
 
 
 def _traces(erasure: Erasure, values: Collection[str]) -> re.Pattern[str] | None:

@@ -1,51 +1,56 @@
-"""`/inbound/sendgrid`: what SendGrid says became of our mail. Acknowledged once it is stored, and not before."""
+"""`/inbound/NAME`: what providers tell us. Acknowledged once it is stored, and not before."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from engine.inbound import Rejected, receive
-from engine.project.secret import Secret
+from engine.inbound import WEBHOOKS, BusyError, Intake, Rejected, Webhook
+from engine.store import RawEvent
 from engine.web.site import Site
 
-_HEADER = "x-twilio-email-event-webhook-"
+LONG_BODY = 65_536  # bytes; one as long is read beside the event loop, so that others need not wait
+RETRY_AFTER_S = 1
 
-
-async def _read(request: Request) -> bytes:
-    return await request.body()
+_JSON: dict[str, Any] = {"requestBody": {"content": {"application/json": {"schema": {"type": ["array", "object"]}}}}}
 
 
 def routes(site: Site) -> APIRouter:
-    """One route; it is not there (404) while no sendgrid channel names its key."""
+    """One route a plug-in; it is not there (404) while nothing is configured to know the sender by."""
     router = APIRouter()
-    secret = site.settings.signing_secret(live=site.project.live)
-    keys = [key.reveal() for key in _keys(site)]
 
-    def sendgrid(request: Request, body: Annotated[bytes, Depends(_read)]) -> JSONResponse:
-        if not keys:
-            raise HTTPException(404)
-        signature, timestamp = (request.headers.get(_HEADER + name) for name in ("signature", "timestamp"))
-        try:
-            received = receive(site.store, body, signature, timestamp, keys, secret, site.clock())
-        except Rejected as rejected:
-            return JSONResponse({"error": str(rejected)}, rejected.status)
-        return JSONResponse(
-            {"stored": received.stored, "repeated": received.repeated, "quarantined": received.quarantined}
+    def write(source: str, events: Sequence[RawEvent]) -> None:
+        site.store.inbound.keep(source, events, site.clock())
+
+    intake = Intake(write)
+    for kind in WEBHOOKS.values():
+        webhook = kind.from_settings(site.settings, live=site.project.live)
+        name, endpoint = f"inbound_{webhook.name}", _endpoint(site, webhook, intake)
+        router.add_api_route(
+            f"/inbound/{webhook.name}", endpoint, methods=["POST"], operation_id=name, openapi_extra=_JSON
         )
-
-    described = {"requestBody": {"content": {"application/json": {"schema": {"type": "array"}}}}}
-    router.add_api_route("/inbound/sendgrid", sendgrid, methods=["POST"], openapi_extra=described)
     return router
 
 
-def _keys(site: Site) -> Iterator[Secret]:
-    """The verification keys of all sendgrid channels; during a rotation a channel has two."""
-    for name, kind in site.settings.uses.items():
-        if kind == "sendgrid":
-            yield from site.settings.channels[name].events_key
+def _endpoint(site: Site, webhook: Webhook, intake: Intake) -> Callable[[Request], Awaitable[JSONResponse]]:
+    async def receive(request: Request) -> JSONResponse:
+        if not webhook.is_heard:
+            raise HTTPException(404)
+        body = await request.body()
+        given = (body, request.headers, site.clock())
+        try:
+            events = await asyncio.to_thread(webhook.read, *given) if len(body) > LONG_BODY else webhook.read(*given)
+            await intake.keep(webhook.name, events)
+        except Rejected as rejected:
+            return JSONResponse({"error": str(rejected)}, rejected.status)
+        except BusyError:
+            raise HTTPException(503, headers={"retry-after": str(RETRY_AFTER_S)}) from None
+        return JSONResponse({"events": len(events)})
+
+    return receive

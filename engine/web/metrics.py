@@ -68,4 +68,7 @@ class _Figures(Collector):
         deliveries = CounterMetricFamily("holdfast_deliveries", "Calls to providers by result", labels=["result"])
         for result, number in sorted(figures.deliveries.items()):
             deliveries.add_metric([result], number)
-        yield from (runs, finished, decisions, outbox, age, deliveries)
+        inbound = GaugeMetricFamily("holdfast_inbound_events", "Events of providers", labels=["source", "state"])
+        for labels, number in sorted(figures.inbound.items()):
+            inbound.add_metric(labels, number)
+        yield from (runs, finished, decisions, outbox, age, deliveries, inbound)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import select
 
+from engine.inbound.sendgrid_events import SendGridWebhook
 from engine.store import Outcome, RawEvent, Start, Store, address_key
 from engine.store.tables import attempt, inbound_event, message, suppression
 
@@ -145,6 +146,26 @@ def picture(store: Store) -> dict[str, list[tuple[Any, ...]]]:
             name: sorted((tuple(row) for row in connection.execute(select(*columns).select_from(source))), key=repr)
             for name, (source, columns) in tables.items()
         }
+
+
+class Received(NamedTuple):
+    """What one request held."""
+
+    stored: int
+    repeated: int
+    quarantined: int
+
+
+def receive(
+    store: Store, body: bytes, signature: str | None, timestamp: str | None, public_keys: Sequence[str], secret: str,
+    now: datetime,
+) -> Received:  # fmt: skip
+    """Read a request of SendGrid's and keep it, as the web does."""
+    given = {"signature": signature, "timestamp": timestamp}
+    headers = {f"x-twilio-email-event-webhook-{name}": value for name, value in given.items() if value is not None}
+    events = SendGridWebhook(public_keys, secret).read(body, headers, now)
+    kept = store.inbound.keep("sendgrid", events, now)
+    return Received(kept.stored, len(events) - kept.stored - kept.quarantined, kept.quarantined)
 
 
 class Signer:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from inbound_world import NOW, at, event, keep, rows
+from inbound_world import NOW, SECRET, at, event, keep, rows
 
-from engine.store import Kept, RawEvent, Store
+from engine.store import Erasure, Kept, RawEvent, Store, address_key
 from engine.store.inbound_events import Settled, settle, waiting
 from engine.store.tables import inbound_event
 
@@ -46,3 +46,45 @@ def test_what_waits_is_read_oldest_first_and_settled_once(store: Store) -> None:
     with store._database.write() as connection:
         assert [row.event_id for row in waiting(connection, "stripe", 9)] == ["x"]
         assert waiting(connection, "sendgrid", 9) == []
+
+
+# ---- data protection ----
+
+
+def test_what_a_provider_said_about_a_customer_is_taken_away_by_the_id_it_knows_them_by(store: Store) -> None:
+    events = [raw("a", about="cus_1"), raw("b", about="cus_1", state="ignored", detail="why"), raw("c", about="cus_2")]
+    store.inbound.keep("stripe", [*events, raw("d")], NOW)
+    assert store.privacy.forget_events(["cus_1", "cus_9"]) == 2
+    assert store.privacy.forget_events(["cus_1"]) == store.privacy.forget_events([]) == 0
+    columns = (
+        inbound_event.c.event_id, inbound_event.c.state, inbound_event.c.about, inbound_event.c.body,
+        inbound_event.c.detail,
+    )  # fmt: skip
+    assert rows(store, *columns) == [
+        ("a", "applied", None, "", None), ("b", "ignored", None, "", None), ("c", "new", "cus_2", "{}", None),
+        ("d", "new", None, "{}", None),
+    ]  # fmt: skip
+    assert store.inbound.keep("stripe", events, NOW) == Kept(0, 0, 0)
+
+
+def test_an_export_has_what_providers_said_by_that_id(store: Store) -> None:
+    store.inbound.keep("stripe", [raw("a", about="cus_1"), raw("b", about="cus_2"), raw("c")], NOW)
+    found = store.privacy.rows_about("ann", [], ["cus_1"])["inbound_event"]
+    assert [row["event_id"] for row in found] == ["a"]
+    assert store.privacy.rows_about("ann", [])["inbound_event"] == []
+
+
+def test_an_erased_address_goes_from_the_events_of_every_source(store: Store) -> None:
+    store.inbound.keep("stripe", [RawEvent("a", "x", NOW, '{"email": "Ann@example.com"}', about="cus_1")], NOW)
+    keep(store, [event("open")])
+    key = address_key(SECRET, "ann@example.com")
+    store.privacy.finish_erasure(Erasure(addresses={key: "ann@example.com"}), str, str, NOW)
+    assert rows(store, inbound_event.c.body, inbound_event.c.about) == [("", None), ("", None)]
+
+
+def test_events_of_every_source_are_deleted_in_time_but_for_those_that_wait(store: Store) -> None:
+    events = [raw("a"), raw("b", state="ignored"), raw("c", state="quarantined")]
+    for source in ("sendgrid", "stripe"):
+        store.inbound.keep(source, events, NOW)
+    assert sum(store.privacy.prune_events(at(seconds=1), 100)) == 4
+    assert store.inbound.counts() == {("sendgrid", "new"): 1, ("stripe", "new"): 1}

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from inbound_world import EPOCH, NOW, SECRET, Signer, at, counts, event, rows
+from inbound_world import EPOCH, NOW, SECRET, Received, Signer, at, counts, event, receive, rows
 
 from engine.errors import UnavailableError
-from engine.inbound import Received, Rejected, receive
-from engine.inbound.sendgrid_events import LARGEST_BODY
+from engine.inbound import Rejected
+from engine.inbound.bodies import LARGEST_BODY
 from engine.store import Store, address_key
 from engine.store.tables import inbound_event
 
@@ -140,7 +140,7 @@ def test_one_malformed_event_of_a_thousand_is_set_aside_and_the_others_are_kept(
     "broken",
     [7, "text", None, [], {}, {"sg_event_id": 5, "event": "open"}, {"sg_event_id": "x"}, {"sg_event_id": "", "event": "open"},
      {"sg_event_id": "x" * 201, "event": "open"}, {"sg_event_id": "x\x00", "event": "open"}, {"sg_event_id": "\ud800", "event": "open"},
-     {"sg_event_id": "x", "event": "\ud800"}, {"sg_event_id": "x", "event": "o" * 61}, {"sg_event_id": "x", "event": ["open"]},
+     {"sg_event_id": "x", "event": "\ud800"}, {"sg_event_id": "x", "event": "o" * 101}, {"sg_event_id": "x", "event": ["open"]},
      {"sg_event_id": "x", "event": "open", "timestamp": "soon"}, {"sg_event_id": "x", "event": "open", "timestamp": True},
      {"sg_event_id": "x", "event": "open", "timestamp": 10**30}],
 )  # fmt: skip

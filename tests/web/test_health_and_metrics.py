@@ -8,6 +8,7 @@ from web_world import CONFIG, NOW, Web
 
 from engine import Project
 from engine.errors import SetupError
+from engine.store import RawEvent
 from engine.web import make_app
 
 LOCAL = {"peer": "127.0.0.1"}
@@ -35,6 +36,7 @@ def test_figures_come_from_the_state_and_name_nobody(any_web: Web) -> None:
     assert run is not None
     any_web.store.runs.finish(run.id, [("quiet", "send", "", 2), ("tips", "skip", "no_consent", 5)], {}, {}, NOW)
     any_web.store.outbox.release("test")
+    any_web.store.inbound.keep("stripe", [RawEvent("evt_1", "invoice.paid", NOW, "{}", about="cus_bob")], NOW)
     answer = any_web.get("/metrics", **LOCAL)
     assert answer.headers["content-type"].startswith("text/plain")
     assert samples(answer.text) == {
@@ -46,6 +48,7 @@ def test_figures_come_from_the_state_and_name_nobody(any_web: Web) -> None:
         "holdfast_outbox_messages state=sending": 1,
         "holdfast_outbox_oldest_due_seconds": 300,
         "holdfast_deliveries_total result=under_way": 1,
+        "holdfast_inbound_events source=stripe state=new": 1,
     }
     for word in ("@", "bob", "key-", "203.0.113", "example.com"):
         assert word not in answer.text
