@@ -41,6 +41,9 @@ def _time_problems(rule: WrittenRule, no: int, step: StepText) -> Iterator[Probl
         )
     elif given == ["wait"] and no == 0:
         yield rule.problem(rule.at_key("steps", no, "wait"), "HF326", "wait in the first step", "expected after")
+    elif no == 0 and step.after and step.after.n and rule.trigger.defaults.begins_with_step:
+        expected = f'"{rule.trigger.name}" begins with its first step, so remove after'
+        yield rule.problem(rule.at_value("steps", no, "after"), "HF314", f"a first step {step.after} later", expected)
 
 
 def _order_problems(rule: WrittenRule) -> Iterator[Problem]:

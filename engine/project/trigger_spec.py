@@ -25,13 +25,15 @@ class RuleDefaults:
 
     `anchored_on_date`: the anchor is a date that may lie ahead, so each step must say `before` or `after` it, and only
     then may a step say `before`. `holds_for`: how long after its anchor a candidate can exist at most; a step later
-    than that could never be sent and is refused. None: no such limit.
+    than that could never be sent and is refused. None: no such limit. `begins_with_step`: the anchor is the day of the
+    run until the first step is settled, so a first step some time after it could never be sent either.
     """
 
     repeat_after: Duration | None = None
     existing: Literal["skip", "include"] = "skip"
     anchored_on_date: bool = False
     holds_for: timedelta | None = None
+    begins_with_step: bool = False
 
 
 class TriggerSpec(Protocol):

@@ -36,8 +36,8 @@ class UsageDrop(Trigger):
 
     Holds when at least `min_before` such events lie in the window before the last one, and those in the last window
     are fewer by `by` or more; exactly `by` is enough. An event exactly `window` old belongs to the last window. The case
-    begins on the day the first step is settled, so that step is due at once, and lasts `repeat_after`: a drop that
-    goes on, or comes again, within that time is the same.
+    begins on the day the first step is settled, so that step is due at once and has no `after`, and it lasts
+    `repeat_after`: a drop that goes on, or comes again, within that time is the same.
     """
 
     name = "usage_drop"
@@ -52,7 +52,8 @@ class UsageDrop(Trigger):
 
     def defaults(self, params: UsageDropParams) -> RuleDefaults:
         """After as long as the window is, none of the events that made the first case counts any more."""
-        return RuleDefaults(repeat_after=Duration(-(-params.window.elapsed // timedelta(days=1)), "days"))
+        days = -(-params.window.elapsed // timedelta(days=1))
+        return RuleDefaults(repeat_after=Duration(days, "days"), begins_with_step=True)
 
     def needs(self, params: Any) -> Needs:
         """Events only."""
