@@ -120,7 +120,8 @@ class Warehouse:
         self.staging.stage(shape, wanted, f"{into}_read")
         settle_duplicates(self.staging, shape, f"{into}_read")
         bound, select = Bound(), f"SELECT * FROM {into}_read"
-        if shape.has("customer_id"):
+        named = "customer_id" in {*shape.table.required, *wanted}  # elsewhere a further column like any other
+        if named:
             theirs = shape.settings.source == "stripe" and self._needs_stripe_ids
             id_ = "c_stripe_customer_id" if theirs else "customer_id"
             known = f"{into}_read AS r JOIN t_customers AS c ON c.{id_} = r.customer_id"
@@ -128,7 +129,7 @@ class Warehouse:
         if table == "subscriptions":
             select = subscriptions.with_derived(shape, f"({select})", self.as_of, bound)
         execute(self.db, f"CREATE OR REPLACE TABLE {into} AS {select}", bound)
-        if shape.has("customer_id"):
+        if named:
             self.reports[table].unknown = self._count(f"{into}_read") - self._count(into)
         self.db.execute(f"DROP TABLE {into}_read")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from trigger_world import Answer, Engine, project, rule, rules
+from trigger_world import Answer, CsvFiles, Engine, project, rule, rules
 
 AS_OF = datetime(2026, 11, 22, 9)
 MICROSECOND = timedelta(microseconds=1)
@@ -231,3 +232,14 @@ def test_the_tenth_is_counted_from_the_first_ever(answer: Answer) -> None:
     number = next(n for n, case in enumerate(FLAT) if case[1] == "years ago")
     (one,) = answer["tenth"][f"c{number}"]
     assert one.anchor == ago(920)
+
+
+def test_changes_may_name_the_customer_too(tmp_path: Path) -> None:
+    tables = {"customers": [{"customer_id": "ann"}]}
+    tables |= {
+        table: [{**row, "customer_id": "ann"} for row in rows] for table, rows in changed((ago(1), 9, 5)).items()
+    }
+    engine = CsvFiles()
+    engine.load(tables, tmp_path)
+    found = Answer(project(engine, tables, rule("r", "downgrade: {}"), tmp_path), AS_OF, further="all")["r"]
+    assert [one.occurrence for one in found["ann"]] == ["s:2026-11-21"]
