@@ -33,6 +33,8 @@ class UsageDrop(Trigger):
 
         trigger:
           usage_drop: {event: report_shared, window: 30 days, by: 60%}
+        steps:
+          - send: usage/can-we-help
 
     Holds when at least `min_before` such events lie in the window before the last one, and those in the last window
     are fewer by `by` or more; exactly `by` is enough. An event exactly `window` old belongs to the last window. The case
