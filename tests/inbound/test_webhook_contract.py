@@ -72,7 +72,7 @@ def test_nothing_is_acknowledged_before_it_is_kept(
     keep, may_go_on = web.store.inbound.keep, Event()
 
     def slow(*given: Any) -> Any:
-        may_go_on.wait()
+        may_go_on.wait(5)
         return keep(*given)
 
     monkeypatch.setattr(web.store.inbound, "keep", slow)
