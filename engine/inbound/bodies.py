@@ -1,11 +1,11 @@
-"""Bodies of webhooks: bounded, UTF-8, JSON that has one meaning only, and the few values every event has."""
+"""Bodies of webhooks: bounded, UTF-8, JSON that has one meaning only, signed lately, with the few values all events have."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from math import isfinite
 from typing import Any
@@ -18,6 +18,7 @@ DEEPEST = 20  # levels of lists and mappings
 LONGEST_ID = 200  # characters
 LONGEST_KIND = 100  # Stripe has one of 70
 
+_EPOCH = datetime(1970, 1, 1)
 _KIND = re.compile(r"[A-Za-z0-9_.-]+")
 # A string, whose brackets do not count, or a bracket. Possessive, so that the time is linear.
 _MARKS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
@@ -31,6 +32,18 @@ def text_of(body: bytes) -> str:
         return body.decode("utf-8")
     except UnicodeDecodeError:
         raise Rejected(400, "not UTF-8") from None
+
+
+def check_age(seconds: str, now: datetime, oldest: timedelta, newest: timedelta) -> None:
+    """Raises Rejected for a signature of another time. `newest`: how far ahead of our clock theirs may be."""
+    try:
+        age = now - (_EPOCH + timedelta(seconds=int(seconds)))
+    except (ValueError, OverflowError):
+        raise Rejected(400, "signed at no instant") from None
+    if age > oldest:
+        raise Rejected(400, "signed too long ago")
+    if age < -newest:
+        raise Rejected(400, "signed in the future")
 
 
 def parse(text: str) -> Any:

@@ -18,7 +18,7 @@ from sendgrid.helpers.eventwebhook import EventWebhook
 from engine.addresses import AddressError, parse_address
 from engine.errors import UnavailableError
 from engine.inbound.base import Rejected, Webhook
-from engine.inbound.bodies import id_of, instant_of, kind_of, malformed, parse, text_of
+from engine.inbound.bodies import check_age, id_of, instant_of, kind_of, malformed, parse, text_of
 from engine.project.settings import Settings
 from engine.store import RawEvent, address_key
 
@@ -27,7 +27,6 @@ NEWEST = timedelta(minutes=10)  # ahead of our clock
 
 _HEADER = "x-twilio-email-event-webhook-"
 _TIMESTAMP = re.compile(r"[0-9]{1,11}")
-_EPOCH = datetime(1970, 1, 1)
 
 
 class SendGridWebhook(Webhook):
@@ -74,11 +73,7 @@ def _verify(text: str, signature: str | None, timestamp: str | None, public_keys
         raise Rejected(401, "the timestamp is not a number of seconds")
     if not any(_is_signed(text, signature, timestamp, key) for key in public_keys):
         raise Rejected(401, "the signature does not fit")
-    age = now - (_EPOCH + timedelta(seconds=int(timestamp)))
-    if age > OLDEST:
-        raise Rejected(400, "signed more than 48 hours ago")
-    if age < -NEWEST:
-        raise Rejected(400, "signed in the future")
+    check_age(timestamp, now, OLDEST, NEWEST)
 
 
 def _is_signed(text: str, signature: str, timestamp: str, public_key: str) -> bool:

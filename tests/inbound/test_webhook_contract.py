@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import runpy
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from inbound_world import NOW, seconds
 from webhook_senders import SENDERS, WebhookSender
 
 from engine.errors import SetupError
-from engine.inbound import WEBHOOKS, Rejected
+from engine.inbound import WEBHOOKS, Rejected, Webhook
 from engine.inbound.bodies import LARGEST_BODY
 from engine.project.settings import Settings
 from tests.web.web_world import CONFIG, Web
@@ -23,8 +24,20 @@ from tests.web.web_world import CONFIG, Web
 SECOND = timedelta(seconds=1)
 
 
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> type[Webhook]:
+    """The plug-in that docs/plug-ins.md shows."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "plug-ins.md").read_text("utf-8")
+    code = page.partition("`engine/inbound/crm_events.py`\n\n```python\n")[2].partition("```\n")[0]
+    file = tmp_path_factory.mktemp("example") / "crm_events.py"
+    file.write_text(code, "utf-8")
+    found: type[Webhook] = runpy.run_path(str(file))["CrmWebhook"]
+    return found
+
+
 @pytest.fixture(params=SENDERS, ids=lambda sender: sender.name)
-def sender(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> WebhookSender:
+def sender(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, example: type[Webhook]) -> WebhookSender:
+    monkeypatch.setitem(WEBHOOKS, "crm", example)  # type: ignore[arg-type]
     for name, value in request.param.variables.items():
         monkeypatch.setenv(name, value)
     return request.param  # type: ignore[no-any-return]
@@ -50,7 +63,7 @@ def settings_of(web: Web) -> Settings:
 
 
 def test_every_plug_in_has_a_sender() -> None:
-    assert [sender.name for sender in SENDERS] == list(WEBHOOKS)
+    assert [sender.name for sender in SENDERS] == [*WEBHOOKS, "crm"]
 
 
 def test_what_is_signed_is_kept_under_its_source(web: Web, sender: WebhookSender) -> None:

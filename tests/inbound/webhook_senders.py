@@ -54,6 +54,15 @@ def _sendgrid_headers(key: Signer) -> Callable[[bytes, datetime], Headers]:
     return headers
 
 
+def _crm_headers(secret: str) -> Callable[[bytes, datetime], Headers]:
+    def headers(body: bytes, moment: datetime) -> Headers:
+        stamp = str(seconds(moment))
+        signature = hmac.new(secret.encode(), f"{stamp}.".encode() + body, sha256).hexdigest()
+        return {"holdfast-timestamp": stamp, "holdfast-signature": signature}
+
+    return headers
+
+
 SENDERS = (
     WebhookSender(
         name="sendgrid",
@@ -74,5 +83,16 @@ SENDERS = (
         body=lambda number: json.dumps(stripe_event(number)).encode(),
         oldest=timedelta(seconds=300),
         newest=timedelta(seconds=300),
+    ),
+    # The example of docs/plug-ins.md.
+    WebhookSender(
+        name="crm",
+        config='channels: {email: {use: outbox_dir}, crm: {use: webhook, url: "https://crm.example.com", secret: "${CRM}"}}\n',
+        variables={"CRM": "ours", "HOLDFAST_SECRET": "secret"},
+        sign=_crm_headers("ours"),
+        forge=_crm_headers("theirs"),
+        body=lambda number: json.dumps({"id": str(number), "kind": "called", "customer_id": "ann"}).encode(),
+        oldest=timedelta(minutes=5),
+        newest=timedelta(minutes=5),
     ),
 )
