@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import and_, delete, exists, func, or_, select
 
 from engine.store import bulk
 from engine.store.billing_tables import case_hold
-from engine.store.connect import Database, instant_text
+from engine.store.connect import FETCH_ROWS, Database, instant_text
 from engine.store.tables import exposure, message, run, suppression
 
 LONGEST_CASE = timedelta(days=180)
@@ -74,6 +74,31 @@ class Cases:
             for occurrence, count in connection.execute(query):
                 counts[occurrence.rpartition(":")[0]] += count
         yield from sorted(counts.items())
+
+    def exposures(self, rules: Collection[str], since: date, as_of: datetime) -> Iterator[bulk.Row]:
+        """Who was written to about invoices by these rules, or held out, from the local date `since` until `as_of`.
+
+        Yields (rule, customer, occurrence, step, arm, exposed_at, message's state or None, address key or None, whether
+        that address has complained since). Whoever reads it decides which states mean that a mail left.
+        """
+        same = and_(*(message.c[name] == exposure.c[name] for name in ("rule", "customer_id", "occurrence", "step")))
+        complained = exists().where(
+            suppression.c.address_key == exposure.c.address_key, suppression.c.kind == "complained",
+            suppression.c.at >= exposure.c.exposed_at, suppression.c.at < as_of,
+        )  # fmt: skip
+        query = (
+            select(
+                exposure.c.rule, exposure.c.customer_id, exposure.c.occurrence, exposure.c.step, exposure.c.arm,
+                self._database.as_text(exposure.c.exposed_at), message.c.state, exposure.c.address_key, complained,
+            )
+            .select_from(exposure.outerjoin(message, same))
+            .where(
+                exposure.c.local_date >= since, exposure.c.rule.in_(sorted(rules)), exposure.c.exposed_at < as_of
+            )
+        )  # fmt: skip
+        with self._database.read() as connection:
+            for batch in connection.execution_options(yield_per=FETCH_ROWS).execute(query).partitions():
+                yield from map(tuple, batch)
 
     def refused_addresses(self) -> Iterator[str]:
         """Addresses that bounced or complained; nothing can be sent there."""
