@@ -15,7 +15,6 @@ from engine.billing import apply_stripe_events
 from engine.inbound.stripe_events import StripeWebhook
 from engine.run import daily_run
 from engine.sending import send_due
-from engine.store import Store
 from engine.warehouse.tables import TABLES
 from engine.warehouse.warehouse import Warehouse
 
@@ -53,27 +52,31 @@ preheader: 'Thank you'
 ---
 <html lang="{{ lang }}" dir="{{ dir }}"><body><p>All is well.</p><p>{{ workspace.postal_address }}</p></body></html>
 """
-MAILS = {name: MAIL for name in ("first", "second", "third", "final", "note")} | {"settled": SETTLED, "lost": SETTLED}
+MAILS = dict.fromkeys(("first", "second", "third", "final", "note"), MAIL) | {"settled": SETTLED, "lost": SETTLED}
 
 _HEAD = "rule: {id}\nstatus: active\nclass: service\nground: contract\ntopic: payment\n"
 RULES = {
-    "soft.yaml": _HEAD.format(id="soft") + """trigger: {payment_failed: {group: soft}}
+    "soft.yaml": _HEAD.format(id="soft")
+    + """trigger: {payment_failed: {group: soft}}
 steps:
   - {id: soft-1, after: 3 days, send: first}
   - {id: soft-2, after: 7 days, send: second}
   - {id: soft-final, after: 12 days, send: final, where: fact.days_left >= 2}
 """,
-    "card.yaml": _HEAD.format(id="card") + """trigger: {payment_failed: {group: [details, hard, authentication]}}
+    "card.yaml": _HEAD.format(id="card")
+    + """trigger: {payment_failed: {group: [details, hard, authentication]}}
 steps:
   - {id: card-1, after: 2 hours, send: first}
   - {id: card-2, after: 3 days, send: second}
   - {id: card-3, after: 7 days, send: third}
 """,
-    "stop.yaml": _HEAD.format(id="stop") + """trigger: {payment_failed: {group: wish-to-stop}}
+    "stop.yaml": _HEAD.format(id="stop")
+    + """trigger: {payment_failed: {group: wish-to-stop}}
 steps:
   - {id: stop-1, after: 2 hours, send: note}
 """,
-    "settled.yaml": _HEAD.format(id="settled").replace("payment", "receipts") + """trigger: {date: {column: invoices.paid_at}}
+    "settled.yaml": _HEAD.format(id="settled").replace("payment", "receipts")
+    + """trigger: {date: {column: invoices.paid_at}}
 where: fact.failed_at is not null and (sent('soft') or sent('card'))
 steps:
   - {id: thanks, after: 0 days, send: settled, send_within: 3 days}
@@ -114,29 +117,39 @@ class StripeCompany:
         self.store.inbound.keep("stripe", [self._webhook.raw(one, json.dumps(one), now) for one in events], now)
         apply_stripe_events(self.store)
 
-    def table(self, name: str, as_of: datetime = NOW) -> list[dict[str, Any]]:
+    def tables(
+        self, as_of: datetime = NOW, names: Iterable[str] = ("customers", *FROM_STRIPE)
+    ) -> dict[str, list[dict[str, Any]]]:
         """The rows rules would see, sorted."""
         warehouse = Warehouse(self.project.settings, self.folder, as_of)
         try:
             warehouse.stage_customers([])
-            columns = [name for name in warehouse.shapes[name].columns] if name in warehouse.shapes else []
-            if name == "customers":
-                rows = warehouse.db.execute("SELECT customer_id, address FROM t_customers ORDER BY ALL")
-            else:
-                warehouse.stage_rows(name, columns)
-                listed = ", ".join(f'"{column}"' for column in columns if column != "updated_at")
-                rows = warehouse.db.execute(f"SELECT {listed} FROM t_{name} ORDER BY ALL")
-            names = [one[0] for one in rows.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+            found = {"customers": _rows(warehouse, "customer_id, address", "t_customers")}
+            for name in names:
+                if name != "customers":
+                    columns = [column for column in warehouse.shapes[name].columns if column != "updated_at"]
+                    warehouse.stage_rows(name, columns)
+                    found[name] = _rows(warehouse, ", ".join(f'"{column}"' for column in columns), f"t_{name}")
+            return found
         finally:
             warehouse.close()
+
+    def table(self, name: str, as_of: datetime = NOW) -> list[dict[str, Any]]:
+        """The rows of one table, sorted."""
+        return self.tables(as_of, [name])[name]
 
     def day(self, as_of: datetime, *, send: bool = True) -> list[str]:
         """The daily run of that date and the delivery after it; "customer: step" of what left."""
         daily_run(self.project, self.store, "daily", as_of.date(), as_of, as_of)
         sent: list[str] = []
         if send:
-            send_due(self.project, self.store, clock=lambda: as_of, planned_at=as_of, on_mail=lambda one, mail: sent.append(f"{one.customer_id}: {one.step}"))
+            send_due(
+                self.project,
+                self.store,
+                clock=lambda: as_of,
+                planned_at=as_of,
+                on_mail=lambda one, mail: sent.append(f"{one.customer_id}: {one.step}"),
+            )
         return sorted(sent)
 
     def days(self, first: datetime, count: int) -> dict[str, list[str]]:
@@ -147,5 +160,13 @@ class StripeCompany:
     def why_not(self) -> dict[str, int]:
         """Messages that were stopped, by reason."""
         with self.store._database.read() as connection:
-            rows = connection.exec_driver_sql("SELECT reason, count(*) FROM message WHERE reason IS NOT NULL GROUP BY 1")
+            rows = connection.exec_driver_sql(
+                "SELECT reason, count(*) FROM message WHERE reason IS NOT NULL GROUP BY 1"
+            )
             return {str(reason): int(number) for reason, number in rows}
+
+
+def _rows(warehouse: Warehouse, columns: str, table: str) -> list[dict[str, Any]]:
+    answer = warehouse.db.execute(f"SELECT {columns} FROM {table} ORDER BY ALL")
+    names = [one[0] for one in answer.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]

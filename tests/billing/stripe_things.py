@@ -88,7 +88,8 @@ def charge(
         "object": "charge", "id": ident, "customer": owner, "created": created, "payment_intent": "pi_1",
         "status": "succeeded" if ok else "failed", "amount": 2900, "currency": "eur",
         "payment_method_details": {"card": {"fingerprint": f"fp{last4}", "last4": last4, "country": "DE"}},
-        "failure_code": None if ok else "card_declined", "outcome": {"type": "issuer_declined", "reason": "insufficient_funds"} if not ok else {"type": "authorized"},
+        "failure_code": None if ok else "card_declined",
+        "outcome": {"type": "authorized"} if ok else {"type": "issuer_declined", "reason": "insufficient_funds"},
         **more,
     }  # fmt: skip
 
