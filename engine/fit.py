@@ -9,6 +9,7 @@ from typing import get_args, get_type_hints
 
 from engine.addresses import AddressError, parse_address
 from engine.api import Project
+from engine.billing.warnings import billing_warnings
 from engine.clock import utc_now
 from engine.errors import Problem, did_you_mean
 from engine.evaluation import Evaluation, queries_of
@@ -20,6 +21,7 @@ from engine.store import Store
 from engine.triggers.base import EventName
 from engine.warehouse.contradictions import Contradiction, contradictions
 from engine.warehouse.guards import Doubt, doubts
+from engine.warehouse.sql import quote
 from engine.warehouse.staging import Issue, TableReport
 from engine.warehouse.warehouse import Warehouse
 
@@ -35,10 +37,25 @@ def fit_problems(project: Project, as_of: datetime) -> list[Problem]:
         queries=queries_of(project.files), values=values_of(project.rules, project.templates),
     )  # fmt: skip
     try:
-        problems = [*evaluation.check(), *check_templates(evaluation, project.templates), *_unknown_events(evaluation)]
+        problems = [
+            *evaluation.check(), *check_templates(evaluation, project.templates), *_unknown_events(evaluation),
+            *billing_warnings(project.settings, project.rules, _intervals(evaluation.warehouse)),
+        ]  # fmt: skip
     finally:
         evaluation.close()
     return sorted(set(problems), key=lambda problem: problem.order)
+
+
+def _intervals(warehouse: Warehouse) -> set[str]:
+    """How often subscriptions are billed, in the words of the table."""
+    shape = warehouse.shapes.get("subscriptions")
+    if shape is None or not shape.has("interval"):
+        return set()
+    raw = shape.columns["interval"].raw
+    with warehouse.source.reading("subscriptions"):
+        relation = warehouse.source.relation("subscriptions", [raw])
+        rows = warehouse.db.execute(f"SELECT DISTINCT lower(trim(CAST({quote(raw)} AS VARCHAR))) FROM {relation}")
+        return {str(row[0]) for row in rows.fetchall()}
 
 
 def _unknown_events(evaluation: Evaluation) -> Iterator[Problem]:
@@ -140,4 +157,4 @@ def customers_of_address(project: Project, address: str) -> list[str]:
 
 def _source(project: Project, table: str) -> str:
     mapped = project.settings.warehouse.tables[table]
-    return mapped.path or mapped.table or "a query"
+    return mapped.path or mapped.table or ("Stripe" if mapped.source else "a query")

@@ -64,7 +64,8 @@ class DataProtection:
         person = self.look_up(customer_id, at or utc_now())
         addresses = self._addresses(customer_id, person, further)
         keys = {self._customer_key(customer_id), *(self._address_key(address) for address in addresses)}
-        rows = self.store.privacy.rows_about(customer_id, keys)
+        stripe_ids = self._stripe_ids(customer_id, person)
+        rows = self.store.privacy.rows_about(customer_id, keys, stripe_ids) | self.store.billing.rows_of(stripe_ids)
         message_keys = [row["key"] for row in rows["message"]]
         return {
             "customer_id": customer_id,
@@ -87,9 +88,24 @@ class DataProtection:
         cancelled = self.store.privacy.begin_erasure(
             Erasure({self._customer_key(customer_id): customer_id}, keyed), now
         )
+        forgotten = self._forget_stripe(customer_id, person)
         done = self.resume(now)
         done.addresses, done.cancelled = len(addresses), cancelled
+        done.rows.update(forgotten)
         return done, person
+
+    def _forget_stripe(self, customer_id: str, person: Person) -> dict[str, int]:
+        """What Stripe told of them. It still has it itself, and may tell it again: it must be asked to forget, too."""
+        ids = self._stripe_ids(customer_id, person)
+        events = self.store.privacy.forget_events(ids) if ids else 0
+        return self.store.billing.forget(ids) | ({"inbound_event of Stripe": events} if events else {})
+
+    def _stripe_ids(self, customer_id: str, person: Person) -> list[str]:
+        """Stripe's ids of a customer: their own where customers come from Stripe, else those the tables name."""
+        if "customers" in self.settings.from_stripe:
+            return [customer_id]
+        named = (person.columns or {}).get("stripe_customer_id")
+        return [str(named)] if named else []
 
     def resume(self, now: datetime) -> Erased:
         """Finish every erasure that was begun and broke off."""

@@ -77,7 +77,9 @@ def _events(api: StripeApi, settings: Settings, store: Store, now: datetime, don
     webhook = StripeWebhook.from_settings(settings, live=True)
     new, done.read["events"] = 0, 0
     for page in api.pages("events", {"created": {"gte": _seconds(now - EVENTS_KEPT)}}):
-        new += store.inbound.keep("stripe", [webhook.raw(event, json.dumps(event), now) for event in page.objects], now).stored
+        new += store.inbound.keep(
+            "stripe", [webhook.raw(event, json.dumps(event), now) for event in page.objects], now
+        ).stored
         done.read["events"] += len(page.objects)
         progress("events", done.read["events"])
     apply_stripe_events(store)

@@ -33,6 +33,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("status:status", "last runs, waiting mail, what is held"),
         "tasks": ("tasks:app", "what people should do: list, close, export"),
         "dunning": ("dunning:app", "failed payments: open cases, what became of the others; hold, release"),
+        "stripe": ("stripe:app", "what Stripe tells: sync, status"),
     },
     "Take the wheel": {
         "approve": ("run:approve", "release a rule that a run held for review"),

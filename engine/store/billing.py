@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Table, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
 
 from engine.store import billing_tables as tables
 from engine.store import bulk
@@ -179,21 +179,21 @@ class Billing:
                     found.setdefault(invoice, set()).add(beside)
         return found
 
-    def forget(self, connection: Connection, customers: Iterable[str]) -> dict[str, int]:
-        """Delete all rows of these customers (Stripe's ids), in the caller's transaction; how many, by table."""
-        ids = sorted(set(customers))
+    def rows_of(self, customers: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+        """All rows about these customers (Stripe's ids), by table; tables without any are left out."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        with self._database.read() as connection:
+            for table, where in _about(customers):
+                rows = [dict(row) for row in connection.execute(select(table).where(where)).mappings()]
+                if rows:
+                    found.setdefault(table.name, []).extend(rows)
+        return found
+
+    def forget(self, customers: Collection[str]) -> dict[str, int]:
+        """Delete all rows about these customers (Stripe's ids); how many, by table."""
         gone: dict[str, int] = {}
-        for ident in ids:
-            of_invoices = select(tables.stripe_invoice.c.id).where(tables.stripe_invoice.c.customer == ident)
-            of_methods = select(tables.stripe_method.c.id).where(tables.stripe_method.c.customer == ident)
-            for table, where in (
-                (tables.stripe_link, tables.stripe_link.c.invoice.in_(of_invoices)),
-                (tables.stripe_moment, tables.stripe_moment.c.method.in_(of_methods)),
-                (tables.stripe_question, tables.stripe_question.c.id.in_(of_invoices)),
-                (tables.stripe_try, tables.stripe_try.c.invoice.in_(of_invoices)),
-                *((table, table.c.customer == ident) for table in KINDS.values() if "customer" in table.c),
-                (tables.stripe_customer, tables.stripe_customer.c.id == ident),
-            ):
+        with self._database.write() as connection:
+            for table, where in _about(customers):
                 count = connection.execute(delete(table).where(where)).rowcount
                 gone[table.name] = gone.get(table.name, 0) + count
         return {name: count for name, count in gone.items() if count}
@@ -205,6 +205,25 @@ class Billing:
                 kind: int(connection.execute(select(func.count()).select_from(table)).scalar_one())
                 for kind, table in KINDS.items()
             }
+
+
+def _about(customers: Collection[str]) -> list[tuple[Table, ColumnElement[bool]]]:
+    """Each table with the rows of it that are about these customers; what hangs on others comes before them."""
+    ids = sorted(customers)
+    invoices = select(tables.stripe_invoice.c.id).where(tables.stripe_invoice.c.customer.in_(ids))
+    methods = select(tables.stripe_method.c.id).where(tables.stripe_method.c.customer.in_(ids))
+    return [
+        (tables.stripe_link, tables.stripe_link.c.invoice.in_(invoices)),
+        (tables.stripe_moment, tables.stripe_moment.c.method.in_(methods)),
+        (tables.stripe_question, tables.stripe_question.c.id.in_(invoices)),
+        (tables.stripe_try, or_(tables.stripe_try.c.invoice.in_(invoices), tables.stripe_try.c.customer.in_(ids))),
+        *(
+            (table, table.c.customer.in_(ids))
+            for kind, table in KINDS.items()
+            if "customer" in table.c and kind != "try"
+        ),
+        (tables.stripe_customer, tables.stripe_customer.c.id.in_(ids)),
+    ]
 
 
 _LINK = "INSERT INTO stripe_link (intent, invoice) VALUES (?, ?) ON CONFLICT (intent) DO NOTHING"
