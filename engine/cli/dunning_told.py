@@ -193,12 +193,12 @@ class _Teller:
 
 
 def _next(one: OpenCase) -> Cell:
-    """The next step and its date; or why there is none."""
+    """The next step and its date, or why there is none; who is held out would have got it."""
     step = f"{one.next_on.day} {one.next_on:%b} {_short(one.next_step)}" if one.next_step and one.next_on else ""
     if one.waits is None:
         return step or "-"
     word = _WAITS.get(one.waits, one.waits.replace("_", " "))
-    return (f"{word}, {step}" if step else word, "yellow")
+    return (f"{step} ({word})" if step else word, "yellow")
 
 
 def _invoice(one: OpenCase) -> str:

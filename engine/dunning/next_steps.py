@@ -14,14 +14,14 @@ from engine.store import Store
 from engine.warehouse.sql import load_rows
 
 _COLUMNS = {
-    "invoice_id": "VARCHAR", "step": "VARCHAR", "next_on": "DATE", "outcome": "VARCHAR", "reason": "VARCHAR",
-    "held_out": "BOOLEAN",
+    "invoice_id": "VARCHAR", "step": "VARCHAR", "next_on": "DATE", "reason": "VARCHAR", "held_out": "BOOLEAN",
+    "shadow": "BOOLEAN",
 }  # fmt: skip
 
 # Where two rules write about one case, the one that has something left to say comes first.
 _SELECT = """
     SELECT regexp_replace(occurrence, ':[^:]*$', '') AS invoice_id, step_id, coalesce(local_date, due_date) AS next_on,
-        CAST(outcome AS VARCHAR) AS outcome, CAST(reason AS VARCHAR) AS reason, coalesce(arm = 'control', FALSE)
+        CAST(reason AS VARCHAR) AS reason, coalesce(arm = 'control', FALSE), list_contains($shadow, rule_no)
     FROM decision WHERE reason <> 'superseded'
     QUALIFY row_number() OVER (PARTITION BY invoice_id ORDER BY reason = 'already_sent', next_on NULLS LAST, rule_no) = 1
 """
@@ -45,6 +45,7 @@ def _decided(
 
 
 def _rows(plan: Plan) -> Iterator[Sequence[object]]:
-    reader = plan.db.execute(_SELECT)
+    shadow = [number for number, rule in enumerate(plan.rules) if rule.status == "shadow"]
+    reader = plan.db.execute(_SELECT, {"shadow": shadow})
     while batch := reader.fetchmany(10_000):
         yield from batch

@@ -169,7 +169,7 @@ def write_open_cases(db: duckdb.DuckDBPyConnection, look: Lookup, bound: Bound, 
         f"WHEN {found.facts['why']()} IS NOT NULL THEN {found.facts['why']()} "
         "WHEN coalesce(c.held_out, n.held_out, FALSE) THEN 'held_out' "
         f"WHEN coalesce(c.rungs, 0) >= {look.bind(max_mails)} THEN 'enough_mails' WHEN n.reason IS NULL THEN 'no_rule' "
-        "WHEN n.reason = 'already_sent' THEN 'all_sent' WHEN n.outcome = 'shadow' THEN 'shadow' "
+        "WHEN n.reason = 'already_sent' THEN 'all_sent' WHEN n.shadow THEN 'shadow' "
         "WHEN n.reason NOT IN ('due', 'not_due') THEN n.reason END"
     )
     owed = (
