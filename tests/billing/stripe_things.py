@@ -19,6 +19,11 @@ def at(days: float = 0.0, seconds: float = 0.0) -> int:
     return int(moment.replace(tzinfo=UTC).timestamp())
 
 
+def when(days: float = 0.0, hours: float = 0.0) -> datetime:
+    """The instant so many days and hours after that failure, as naive UTC."""
+    return NOW - timedelta(days=10) + timedelta(days=days, hours=hours)
+
+
 def event(kind: str, thing: Thing, created: int, **more: Any) -> Thing:
     """An event about an object as it was at `created`; each has an id of its own."""
     return {
@@ -97,6 +102,26 @@ def charge(
 def method(ident: str = "pm_2", owner: str | None = "cus_1", last4: str = "4242", **more: Any) -> Thing:
     card = {"brand": "visa", "last4": last4, "exp_month": 8, "exp_year": 2030, "fingerprint": f"fp{last4}"}
     return {"object": "payment_method", "id": ident, "customer": owner, "created": at(-300), "card": card, **more}
+
+
+def failure(bill: Thing, days: float = 0.0, code: str | None = "insufficient_funds", **more: Any) -> list[Thing]:
+    """The events of one failed charge of an invoice, so many days after the first: its own, its payment intent's, and
+    since basil what links the two. `more` goes into the payment intent.
+    """
+    own = bill.get("payment_intent") or f"pi_{bill['id']}"
+    named = {"invoice": bill["id"]} if "payment_intent" in bill else {}
+    charge_id = f"ch_{bill['id']}_{days}"
+    tried = intent(own, bill["customer"], code, charge=charge_id, **named, **more)
+    events = [event("invoice.payment_failed", bill, at(days)), event("payment_intent.payment_failed", tried, at(days))]
+    return [*events, *([] if named else [event("invoice_payment.created", link(bill["id"], own), at(days))])]
+
+
+def bought(owner: str = "cus_1", ident: str = "sub_1", **more: Any) -> list[Thing]:
+    """A customer and their subscription, long before the failure."""
+    return [
+        event("customer.created", customer(owner), at(-300)),
+        event("customer.subscription.created", subscription(ident, owner, **more), at(-300)),
+    ]
 
 
 def link(invoice_id: str = "in_1", intent_id: str = "pi_1") -> Thing:
