@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,12 @@ def missing(what: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(f"{what} is missing, and CI must have it")
     pytest.skip(f"{what} is not installed")
+
+
+@pytest.fixture(scope="session")
+def absent() -> Callable[[str], None]:
+    """`missing`, for the fixtures of one room."""
+    return missing
 
 
 @pytest.fixture(scope="session")
