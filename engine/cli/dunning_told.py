@@ -23,7 +23,7 @@ _WAITS = {
     "not_theirs": "a fault that is not theirs", "fraud_suspected": "a person: fraud?",
     "needs_a_look": "a person: a look", "too_old": "a person: too old", "no_address": "a person: no address",
     "address_refused": "a person: mail refused", "enough_mails": "enough mails sent",
-    "no_rule": "no rule writes about it", "all_sent": "all mails sent", "cap": "a mail came too recently",
+    "no_rule": "no rule", "all_sent": "all mails sent", "cap": "a mail came too recently",
     "held_for_review": "rule held for review", "rule_paused": "rule paused",
 }  # fmt: skip
 """Why a case waits, where the word itself does not read well."""
@@ -123,11 +123,12 @@ class _Teller:
             for card, words in (
                 ("same", "by the same card"),
                 ("new", "by a new one"),
-                ("unknown", "by an unknown card"),
+                ("unknown", "by an unknown one"),
             )
             if found.cards[card].invoices
         ]
-        self._screen.say(f"  {', '.join(cards)}")
+        if found.cards["same"].invoices or found.cards["new"].invoices:
+            self._screen.say(f"  {', '.join(cards)}")
         if found.median_days is not None:
             self._screen.say(f"  half of them within {found.median_days:.1f} days of the first failure")
         each = f", {found.mails_per_recovery:.1f} for each recovery" if found.mails_per_recovery is not None else ""
@@ -142,8 +143,7 @@ class _Teller:
             failed = sum(one.outcomes.values())
             recovered, *others = (one.outcomes[name] for name in shown)
             rows.append([one.group, failed, recovered, _share(recovered, failed), *others])
-        _, *headings = (_OUTCOMES[name] for name in shown)
-        self._screen.table(["group", "failed", "recovered", "share", *headings], rows, indent=2)
+        self._screen.table(["group", "failed", "recovered", "share", *shown[1:]], rows, indent=2)
 
     def steps(self, found: Report) -> None:
         """What followed each step's mails."""

@@ -41,7 +41,7 @@ def test_text_has_the_lines_a_marketer_looks_for(company: Company) -> None:
         "c-control control soft 4 €0.15 0 3 Jul second (held out)",
         "c-hold hold soft 4 ¥900 0 on hold",
         "c-old old soft 41 €0.40 0 a person: too old",
-        "c-unruled unruled authentication 4 €0.10 0 no rule writes about it",
+        "c-unruled unruled authentication 4 €0.10 0 no rule",
         "a person: nobody is mailed; `holdfast tasks` lists what is to do",
         "First failed from Wed 1 Apr 2026 to Tue 30 Jun 2026",
         "33 invoices: €216.40, ¥900, $13.00",
