@@ -179,7 +179,7 @@ class _Teller:
         return (
             f"{one.rule}: {_share(treated.recovered, treated.invoices)} of {treated.invoices:,} recovered with mails, "
             f"{_share(control.recovered, control.invoices)} of {control.invoices:,} without: {100 * one.difference:+.0f} points "
-            f"(95 % sure: {100 * one.low:+.0f} to {100 * one.high:+.0f})"
+            f"(95 % interval {100 * one.low:+.0f} to {100 * one.high:+.0f})"
         )
 
     def _amount(self, amount_minor: int, currency: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +17,8 @@ from engine.cli.root import app
 from engine.dunning import Report, read_cases, report
 from engine.dunning.open_cases import OpenCase, open_cases
 from engine.store import Store, Suppression
+from engine.store.tables import message
+from engine.store.tables import run as runs
 
 AS_OF = datetime(2026, 6, 30, 9)
 SINCE = datetime(2026, 4, 1)
@@ -180,29 +181,31 @@ def make_company(
 def remember(company: Company, *sent: Sent, complained: Sequence[str] = ()) -> None:
     """Let the state know of a first run at `BEGAN` and of these exposures; these customers reported the mail as spam."""
     with company.store() as store:
-        store.snapshots.save("sha", {})
-        run = store.runs.begin("daily", BEGAN.date(), BEGAN, BEGAN + timedelta(days=1), "sha", BEGAN)
-        settled, exposed, messages = [], [], []
+        fill(store, *sent, complained=complained)
+
+
+def fill(store: Store, *sent: Sent, complained: Sequence[str] = ()) -> None:
+    """The same for a state that is open, of either kind."""
+    store.snapshots.save("sha", {})
+    run = store.runs.begin("daily", BEGAN.date(), BEGAN, BEGAN + timedelta(days=1), "sha", BEGAN)
+    settled, exposed, messages = [], [], []
+    for one in sent:
+        key = (one.rule or f"payment-{one.group}", one.customer, f"{one.invoice}:{one.group}", one.step)
+        how = "held_out" if one.arm == "control" else "sent"
+        settled.append((*key, one.at.date(), how, one.at))
+        exposed.append((*key, f"key-{one.customer}", "payment", "service", one.arm, one.at.date(), one.at))
+        if one.arm != "control":
+            messages.append((
+                "/".join(key), *key, f"{one.customer}@example.com", f"key-{one.customer}", "email", "bill",
+                "service", "payment", one.arm, "UTC", one.at, None, "{}",
+            ))  # fmt: skip
+    store.ledger.write_chunk(run.id, "z", [], settled, exposed, messages)
+    store.suppressions.add([
+        Suppression(f"key-c-{name}", f"c-{name}@example.com", "complained", None, None, "test", on("06-29", "00:00"))
+        for name in complained
+    ])  # fmt: skip
+    with store._database.write() as connection:
         for one in sent:
-            key = (one.rule or f"payment-{one.group}", one.customer, f"{one.invoice}:{one.group}", one.step)
-            how = "held_out" if one.arm == "control" else "sent"
-            settled.append((*key, one.at.date(), how, one.at))
-            exposed.append((*key, f"key-{one.customer}", "payment", "service", one.arm, one.at.date(), one.at))
-            if one.arm != "control":
-                messages.append((
-                    "/".join(key), *key, f"{one.customer}@example.com", f"key-{one.customer}", "email", "bill",
-                    "service", "payment", one.arm, "UTC", one.at, None, "{}",
-                ))  # fmt: skip
-        store.ledger.write_chunk(run.id, "z", [], settled, exposed, messages)
-        store.suppressions.add([
-            Suppression(f"key-c-{name}", f"c-{name}@example.com", "complained", "", None, "test", AS_OF) for name in complained
-        ])  # fmt: skip
-    with sqlite3.connect(company.folder / "holdfast.db") as db:
-        for one in sent:
-            db.execute(
-                "UPDATE message SET state = ? WHERE occurrence = ? AND step = ?",
-                (one.state, f"{one.invoice}:{one.group}", one.step),
-            )
-        db.execute("UPDATE suppression SET at = '2026-06-29 00:00:00.000000'")
-        db.execute("UPDATE run SET state = 'finished'")
-    db.close()
+            same = (message.c.occurrence == f"{one.invoice}:{one.group}", message.c.step == one.step)
+            connection.execute(message.update().where(*same).values(state=one.state))
+        connection.execute(runs.update().values(state="finished"))
