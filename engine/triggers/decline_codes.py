@@ -43,6 +43,10 @@ ADVICE = {
 Mastercard's merchant advice codes 01, 02, 03, 21, 24-30, 40, 41; Visa's R0, R1, R3; Stripe's three words.
 """
 
+_BINDING = ("fraud", "wish-to-stop")
+"""Groups of codes that nothing overrules. "Do not try again" comes with most of them; taken for an answer of its own, it
+would bring somebody who told the bank to stop a ladder of reminders to use another card."""
+
 
 @cache
 def decline_codes() -> tuple[DeclineCode, ...]:
@@ -54,13 +58,17 @@ def decline_codes() -> tuple[DeclineCode, ...]:
 def group_sql(signals: Mapping[str, str]) -> str:
     """SQL for the group of a failure, by the first signal that says anything; soft where none does.
 
+    Only codes that look like fraud, or like a wish to stop, come before that order.
+
     `signals`: columns by name, of `SIGNALS` and `card_country`. Cards issued in India are never charged again on
     their own (their central bank's rule on recurring payments), so what would be soft needs its owner there.
     """
     by_code = {entry.code: entry.group for entry in decline_codes()}
+    binding = {code: group for code, group in by_code.items() if group in _BINDING}
+    first = [_case(code, binding) for code in _codes(signals)]
     found = [_case(signals[name], ADVICE if name.endswith("advice_code") else by_code)
              for name in SIGNALS if name in signals]  # fmt: skip
-    group = f"coalesce({', '.join([*found, repr(UNKNOWN.group)])})"
+    group = f"coalesce({', '.join([*first, *found, repr(UNKNOWN.group)])})"
     if "card_country" not in signals:
         return group
     indian = f"upper(trim({signals['card_country']})) = 'IN'"
@@ -72,13 +80,17 @@ def contact_sql(signals: Mapping[str, str]) -> str:
 
     Advice cannot overrule it: a try that looks like fraud stays with a person whatever the network says.
     """
-    codes = [signals[name] for name in SIGNALS if name in signals and not name.endswith("advice_code")]
+    codes = _codes(signals)
     branches = []
     for contact in ("nobody", "person"):
         words = ", ".join(f"'{entry.code}'" for entry in decline_codes() if entry.contact == contact)
         either = " OR ".join(f"lower(trim({code})) IN ({words})" for code in codes)
         branches.append(f"WHEN {either} THEN '{contact}'")
     return f"CASE {' '.join(branches)} ELSE 'mail' END" if codes else "'mail'"
+
+
+def _codes(signals: Mapping[str, str]) -> list[str]:
+    return [signals[name] for name in SIGNALS if name in signals and not name.endswith("advice_code")]
 
 
 def _case(code: str, groups: Mapping[str, str]) -> str:

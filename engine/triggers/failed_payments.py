@@ -13,6 +13,7 @@ from datetime import timedelta
 from engine.project.trigger_spec import ColumnType
 from engine.triggers.base import Condition, Lookup, later
 from engine.triggers.decline_codes import SIGNALS, contact_sql, group_sql
+from engine.warehouse.subscriptions import ENDED_STATUS
 
 NOT_RENEWALS = ("subscription_create", "manual", "upcoming", "quote_accept", "automatic_pending_invoice_item_invoice")
 """Billing reasons of money that was not simply due again: a failed first invoice is an abandoned checkout, not a lost
@@ -28,7 +29,7 @@ FURTHER_TABLES = {
     "payment_failures": ("at", *SIGNALS, "card_country", "last4"),
     "payment_methods": ("last4", "is_default", "added_at", "auto_updated_at"),
     "disputes": ("status", "at", "closed_at"),
-    "subscriptions": ("plan", "status", "ended_at", "cancel_reason", "collection_paused", "trial_end", "updated_at"),
+    "subscriptions": ("plan", "status", "ended_at", "cancel_reason", "collection_paused", "trial_end"),
 }
 
 _A_FEW_DAYS = timedelta(days=3)
@@ -93,10 +94,15 @@ def _last4(look: Lookup) -> str:
         return "r.tried_last4"
     added = look.column("m", "payment_methods", "added_at", "TIMESTAMP")
     default = (
-        f"(SELECT arg_max(m.last4, (coalesce({added}, TIMESTAMP '1970-01-01'), m.payment_method_id)) "
+        f"(SELECT arg_max_null({_digits('m.last4')}, (coalesce({added}, TIMESTAMP '1970-01-01'), m.payment_method_id)) "
         f"FROM t_payment_methods AS m WHERE m.cust = p.cust AND m.is_default AND coalesce({added} < {look.now}, TRUE))"
     )
     return f"coalesce(r.tried_last4, {default})"
+
+
+def _digits(last4: str) -> str:
+    """SQL for at most four digits, whatever the column holds: mails show no more of a card."""
+    return f"right(trim({last4}), 4)"
 
 
 def is_failed_renewal(look: Lookup) -> str:
@@ -147,14 +153,16 @@ def grouped(look: Lookup) -> str:
     if not look.has("payment_failures", "at"):
         return plain
     signals = {name: f"f.{name}" for name in (*SIGNALS, "card_country") if look.has("payment_failures", name)}
-    last4 = look.column("f", "payment_failures", "last4", "VARCHAR")
+    last4 = _digits(look.column("f", "payment_failures", "last4", "VARCHAR"))
     tries = (
         f"SELECT f.invoice_id, f.at, {group_sql(signals)} AS grp, {contact_sql(signals)} AS contact, "
         f"{last4} AS last4 FROM t_payment_failures AS f WHERE f.at < {look.now}"
     )
+    # One try may be told twice, with one instant: the order of rows must not matter.
     latest = (
-        'SELECT invoice_id, arg_max(grp, ("at", grp)) AS grp, arg_max(contact, ("at", grp)) AS contact, '
-        'arg_max(last4, ("at", grp)) AS last4 FROM tries GROUP BY invoice_id'
+        "SELECT invoice_id, max(grp) AS grp, max(last4) AS last4, "
+        "CASE WHEN bool_or(contact = 'nobody') THEN 'nobody' ELSE max(contact) END AS contact FROM (SELECT *, "
+        'rank() OVER (PARTITION BY invoice_id ORDER BY "at" DESC) AS age FROM tries) WHERE age = 1 GROUP BY invoice_id'
     )
     changed = (
         "SELECT o.invoice_id, max((o.at, o.grp)) AS place FROM tries AS o JOIN latest AS l "
@@ -173,9 +181,9 @@ def grouped(look: Lookup) -> str:
     )
 
 
-def holds(look: Lookup) -> list[Condition]:
-    """What keeps a case waiting, or ends it, although its invoice is open. Over `r`, the case, and `p`."""
-    held = [
+def no_contact(look: Lookup) -> list[Condition]:
+    """What forbids any mail about a case. Over `r`, the case, and `p`."""
+    waits = [
         Condition(
             "not put on hold by a person", "r.invoice_id NOT IN (SELECT invoice_id FROM case_hold)", reason="on_hold"
         ),
@@ -188,7 +196,23 @@ def holds(look: Lookup) -> list[Condition]:
             f"lower(x.status) = 'open' OR {closed} >= {look.now} "
             f"OR lower(x.status) = 'lost' AND r.failed_at < coalesce({closed}, {look.now}))"
         )
-        held.append(Condition("no dispute open or lost", f"NOT EXISTS (SELECT 1 FROM {disputed})", reason="disputed"))
+        waits.append(Condition("no dispute open or lost", f"NOT EXISTS (SELECT 1 FROM {disputed})", reason="disputed"))
+    if look.has("invoices", "processing_since"):
+        under_way = f"r.processing_since > r.last_try_at AND r.processing_since < {look.now}"
+        waits.append(Condition("no payment under way", f"NOT coalesce({under_way}, FALSE)", reason="processing"))
+    if look.has("subscriptions", "trial_end") and look.has("payment_methods", "added_at"):
+        trial = f"x.trial_end <= r.failed_at AND {later('x.trial_end', _A_FEW_DAYS)} > r.failed_at"
+        card = f"SELECT 1 FROM t_payment_methods AS m WHERE m.cust = p.cust AND coalesce(m.added_at < {look.now}, TRUE)"
+        waits.append(
+            Condition("not a trial that ended without a card",
+                      f"(EXISTS ({card}) OR {_no_subscription(look, trial)})", reason="trial_ended")
+        )  # fmt: skip
+    return waits
+
+
+def holds(look: Lookup) -> list[Condition]:
+    """What keeps a case waiting, or ends it, although its invoice is open. Over `r`, the case, and `p`."""
+    held = no_contact(look)
     if look.has("payment_methods", "is_default", "added_at"):
         newer = (
             "t_payment_methods AS x WHERE x.cust = p.cust AND x.is_default AND x.added_at > r.last_try_at "
@@ -208,31 +232,26 @@ def holds(look: Lookup) -> list[Condition]:
         held.append(
             Condition("no card just renewed by its network", f"NOT EXISTS (SELECT 1 FROM {renewed})", reason="new_card")
         )
-    if look.has("invoices", "processing_since"):
-        under_way = f"r.processing_since > r.last_try_at AND r.processing_since < {look.now}"
-        held.append(Condition("no payment under way", f"NOT coalesce({under_way}, FALSE)", reason="processing"))
     if look.has("subscriptions", "collection_paused"):
         held.append(
             Condition(
                 "collection is not paused", _no_subscription(look, "x.collection_paused"), reason="collection_paused"
             )
         )
-    if look.has("subscriptions", "ended_at"):
+    if look.has("subscriptions", "ended_at") or look.has("subscriptions", "status"):
         held.append(
             Condition(
-                "its subscription goes on",
-                _no_subscription(look, f"x.ended_at < {look.now}"),
-                reason="subscription_ended",
+                "its subscription goes on", _no_subscription(look, is_over("x", look)), reason="subscription_ended"
             )
         )
-    if look.has("subscriptions", "trial_end") and look.has("payment_methods", "added_at"):
-        trial = f"x.trial_end <= r.failed_at AND {later('x.trial_end', _A_FEW_DAYS)} > r.failed_at"
-        card = f"SELECT 1 FROM t_payment_methods AS m WHERE m.cust = p.cust AND coalesce(m.added_at < {look.now}, TRUE)"
-        held.append(
-            Condition("not a trial that ended without a card",
-                      f"(EXISTS ({card}) OR {_no_subscription(look, trial)})", reason="trial_ended")
-        )  # fmt: skip
     return held
+
+
+def is_over(alias: str, look: Lookup) -> str:
+    """SQL for whether a subscription has ended: by its end or, where it has none, by its status word."""
+    ended = look.column(alias, "subscriptions", "ended_at", "TIMESTAMP")
+    status = look.column(alias, "subscriptions", "status", "VARCHAR")
+    return f"coalesce({ended} < {look.now}, lower({status}) IN {ENDED_STATUS}, FALSE)"
 
 
 def _no_subscription(look: Lookup, condition: str) -> str:

@@ -63,7 +63,8 @@ class PaymentFailed(Trigger):
         """What is owed, why it failed, and where to pay it."""
         why: Mapping[str, ColumnType] = {"why": "text"} if params.handled_by == "person" else {}
         return {**CASE_FACTS, "open_invoices": "number", "invoice_numbers": "text", "attempt_count": "number",
-                "new_card_last4": "text", "days_left": "number", "earlier_failures": "number", **why}  # fmt: skip
+                "next_attempt_at": "instant", "new_card_last4": "text", "days_left": "number",
+                "earlier_failures": "number", **why}  # fmt: skip
 
     def needs(self, params: Any) -> Needs:
         """Invoices; the other billing tables are used when they are mapped."""
@@ -90,7 +91,7 @@ class PaymentFailed(Trigger):
                 Condition(f"the failure is {' or '.join(params.group)}", f"r.grp IN ({groups})", {"group": "r.grp"})
             )
         about = "r.grp"
-        facts = {**case_facts(look), **_further_facts(look)}
+        facts = {**case_facts(look), **_further_facts(look, params)}
         if params.handled_by == "person":
             about = _why(look)
             facts["why"] = lambda: about
@@ -135,26 +136,31 @@ def _why(look: Lookup) -> str:
     )
 
 
-def _further_facts(look: Lookup) -> dict[str, Callable[[], str]]:
+def _further_facts(look: Lookup, params: PaymentFailedParams) -> dict[str, Callable[[], str]]:
     attempts = look.column("r", "invoices", "attempt_count", "BIGINT")
+    coming = look.column("r", "invoices", "next_attempt_at", "TIMESTAMP")
     earlier = (
         "(SELECT count(*) FROM t_invoices AS e WHERE e.cust = p.cust AND e.invoice_id <> r.invoice_id "
         f"AND e.failed_at < r.failed_at AND e.failed_at >= r.failed_at - to_days({EARLIER_DAYS}))"
     )
     return {
-        "open_invoices": lambda: "r.open_invoices", "invoice_numbers": lambda: _numbers(look),
-        "attempt_count": lambda: attempts, "new_card_last4": lambda: _new_card(look),
+        "open_invoices": lambda: "r.open_invoices",
+        "invoice_numbers": lambda: _numbers(look, params.min_amount_minor), "attempt_count": lambda: attempts,
+        # One that is past is not promised: the billing system may have given up without a word.
+        "next_attempt_at": lambda: f"CASE WHEN {coming} > {look.now} THEN {coming} END",
+        "new_card_last4": lambda: _new_card(look),
         "days_left": lambda: f"({stops_on(look)} - {today()})", "earlier_failures": lambda: earlier,
     }  # fmt: skip
 
 
-def _numbers(look: Lookup) -> str:
-    """What the open invoices are called, oldest first, as the customer knows them."""
+def _numbers(look: Lookup, min_amount_minor: int) -> str:
+    """What the invoices of the sum are called, oldest first, as the customer knows them."""
     if not look.has("invoices", "number"):
         return "CAST(NULL AS VARCHAR)"
     return (
         f"(SELECT string_agg(i.number, ', ' ORDER BY i.failed_at, i.invoice_id) FROM t_invoices AS i "
-        f"WHERE i.cust = p.cust AND i.currency = r.currency AND {is_open(look)})"
+        f"WHERE i.cust = p.cust AND i.currency = r.currency AND {is_open(look)} "
+        f"AND i.amount_minor >= {look.bind(min_amount_minor)})"
     )
 
 

@@ -17,6 +17,8 @@ from engine.triggers.failed_payments import (
     case_facts,
     grouped,
     is_failed_renewal,
+    is_over,
+    no_contact,
     stops_on,
     why_settled,
 )
@@ -39,7 +41,8 @@ class PaymentLost(Trigger):
 
     Holds when the failed invoice's subscription has ended over it (`cancel_reason: payment_failed`), or stands unpaid
     or paused, or when the invoice was written off. One candidate for each customer and currency, about the loss that
-    came last. For the one mail that says what happened and how to come back.
+    came last. For the one mail that says what happened and how to come back; none while a dispute is open, a payment
+    is under way, or a person has put the case on hold.
     """
 
     name = "payment_lost"
@@ -61,8 +64,8 @@ class PaymentLost(Trigger):
         )  # fmt: skip
 
     def why_gone(self, params: PaymentLostParams, occurrence: str, look: Lookup) -> str | None:
-        """Paid after all, or voided."""
-        return why_settled(occurrence, look)
+        """Paid after all, voided, disputed, or put on hold."""
+        return why_settled(occurrence, look, no_contact(look))
 
     def find(self, params: PaymentLostParams, look: Lookup) -> Found:
         """One candidate a customer and currency."""
@@ -82,7 +85,7 @@ class PaymentLost(Trigger):
         }
         return Found(
             f"{look.shared(_lost(look))} AS r JOIN person AS p ON p.cust = r.cust",
-            tuple(conditions), "r.invoice_id", "r.lost_at", facts,
+            (*conditions, *no_contact(look)), "r.invoice_id", "r.lost_at", facts,
         )  # fmt: skip
 
 
@@ -94,10 +97,11 @@ def _lost(look: Lookup) -> str:
     )
     status = look.column("s", "subscriptions", "status", "VARCHAR")
     word = look.column("i", "invoices", "status", "VARCHAR")
-    over_it = f"{ended} < {look.now} AND lower({reason}) = '{INVOLUNTARY}'"
+    over = is_over("s", look)
+    over_it = f"{over} AND lower({reason}) = '{INVOLUNTARY}'"
     stopped = ", ".join(f"'{one}'" for one in _STOPPED_STATUS)
     outcome = (
-        f"CASE WHEN {over_it} THEN 'cancelled' WHEN {ended} < {look.now} THEN NULL "
+        f"CASE WHEN {over_it} THEN 'cancelled' WHEN {over} THEN NULL "
         f"WHEN lower({word}) = 'uncollectible' THEN 'written_off' WHEN lower({word}) = 'void' THEN NULL "
         f"WHEN lower({status}) IN ({stopped}) THEN lower({status}) END"
     )
@@ -111,5 +115,5 @@ def _lost(look: Lookup) -> str:
         f"SELECT i.*, 1 AS open_invoices, i.amount_minor AS total_minor, {outcome} AS outcome, "
         f"CASE WHEN {over_it} THEN {ended_on} END AS ended_on, {lost_at} AS lost_at "
         f"FROM ({grouped(look)}) AS i LEFT JOIN t_subscriptions AS s ON {matched} "
-        f"WHERE {is_failed_renewal(look)}) AS l) WHERE recency = 1"
+        f"WHERE {is_failed_renewal(look)} AND i.amount_minor >= 1) AS l) WHERE recency = 1"
     )

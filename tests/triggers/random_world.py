@@ -7,6 +7,8 @@ from datetime import date, datetime, time, timedelta
 from random import Random
 from typing import Any
 
+from trigger_oracle import Remembered
+
 Row = dict[str, Any]
 
 MICROSECOND, DAY = timedelta(microseconds=1), timedelta(days=1)
@@ -85,6 +87,7 @@ class RandomWorld:
             "responses": [self._response(number) for number in range(customers * 2)],
             "tickets": [self._ticket(number) for number in range(customers * 2)],
         }
+        self.remembered = self._remembered(seed)
 
     # ── values ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -198,20 +201,23 @@ class RandomWorld:
         return {
             "subscription_id": f"s{number:02}",
             "customer_id": customer,
-            "status": r.choice(["active", "active", "trialing", "past_due", "canceled", "incomplete", None]),
+            "status": r.choice(
+                ["active", "active", "trialing", "past_due", "unpaid", "Paused", "canceled", "incomplete", None]
+            ),
             "plan": r.choice(["pro", "team", None]),
             "interval": r.choice(["month", "Month", "year", "week", "day", "moon", None]),
             "amount_minor": r.choice([900, 2900, None]),
             "next_amount_minor": r.choice([None, 3100]),
             "currency": r.choice(["EUR", "USD", None]),
             "started_at": self.sometimes(0.9, lambda: r.choice([self.past(500), self.past(60), self.near(0, 1)])),
-            "trial_end": self.sometimes(0.4, lambda: self.date_like(mode, 0, -1, -3, -14, 1)),
+            "trial_end": self.sometimes(0.4, lambda: self.date_like(mode, 0, -1, -3, -14, 1, 3, 7)),
             "current_period_end": self.sometimes(0.5, lambda: self.date_like(mode, 0, -1, -7, -30, 1)),
             "cancel_at_period_end": r.choice([False, False, False, True, None]),
             "cancel_requested_at": self.sometimes(0.15, lambda: self.near(0, 1)),
             "ended_at": ended,
             "cancel_reason": r.choice([None, "payment_failed", "too_expensive"]),
             "anchor_date": self.sometimes(0.8, self._anchor_date),
+            "collection_paused": r.choice([False, False, False, True, None]),
         }
 
     def _anchor_date(self) -> date | datetime:
@@ -233,7 +239,7 @@ class RandomWorld:
 
     def _billing(self) -> dict[str, list[Row]]:
         r = self.random
-        invoices = [self._invoice(r.choice(self.ids[::2]), number) for number in range(len(self.ids))]
+        invoices = [self._invoice(r.choice(self.ids), number) for number in range(len(self.ids) * 2)]
         r.shuffle(invoices)
         return {
             "invoices": invoices,
@@ -242,29 +248,33 @@ class RandomWorld:
             "refunds": [
                 self._money_back(number, "kind", "full", "partial", "requested_full", None) for number in range(8)
             ],
-            "disputes": [self._money_back(number, "status", "open", "won", "lost", None) for number in range(6)],
+            "disputes": [
+                self._money_back(number, "status", "open", "won", "lost", None)
+                | {"closed_at": self.sometimes(0.5, lambda: self.near(0, 1, 3))}
+                for number in range(6)
+            ],
         }
 
     def _invoice(self, customer: str, number: int) -> Row:
         r = self.random
-        failed = r.choice([self.near(0, 1, 3, 7), self.past(20)])
+        failed = r.choice([*(self.near(0, 1, 3, 7) for _ in range(6)), self.near(7, 14), self.past(20), self.past(120)])
+        own = [row["subscription_id"] for row in self.tables["subscriptions"] if row["customer_id"] == customer]
         return {
             "invoice_id": f"i{number:02}",
             "customer_id": customer,
-            "subscription_id": None,
-            "status": r.choice(["open", "open", "open", "open", "paid", "void", "uncollectible", None]),
-            "amount_minor": r.choice([900, 2900, 400, 0, None]),
-            "currency": r.choice(["EUR", "EUR", "USD", "JPY", None]),
+            "subscription_id": r.choice([*own, None, None, None, "s-strange"]),
+            "status": r.choice([*["open"] * 7, "paid", "void", "uncollectible", "Uncollectible", None]),
+            "amount_minor": r.choice([900, 900, 2900, 2900, 400, 400, 0, None]),
+            "currency": r.choice(["EUR", "EUR", "EUR", "EUR", "USD", "USD", "JPY", None]),
             "failed_at": self.sometimes(0.95, lambda: failed),
             "last_failed_at": self.sometimes(0.6, lambda: failed + r.choice([0, 2, 5, 30]) * DAY),
-            "paid_at": self.sometimes(0.2, lambda: self.near(0, 1)),
+            "paid_at": self.sometimes(0.1, lambda: self.near(0, 1)),
             "attempt_count": r.choice([1, 2, None]),
             "decline_code": self._code(),
             "hosted_invoice_url": r.choice([None, f"https://pay.example.com/i{number:02}"]),
             "billing_reason": r.choice(
                 [
-                    "subscription_cycle",
-                    "subscription_cycle",
+                    *["subscription_cycle"] * 6,
                     "subscription_update",
                     None,
                     "renewal",
@@ -272,8 +282,16 @@ class RandomWorld:
                     "manual",
                 ]
             ),
-            "collection_method": r.choice([None, "charge_automatically", "charge_automatically", "send_invoice"]),
-            "livemode": r.choice([True, True, True, None, False]),
+            "collection_method": r.choice([None, *["charge_automatically"] * 6, "send_invoice"]),
+            "livemode": r.choice([*[True] * 6, None, False]),
+            "number": r.choice([None, f"R-{number}"]),
+            "product": r.choice([None, "Boards"]),
+            "next_attempt_at": self.sometimes(0.7, lambda: r.choice([self.near(0), self.future(5), self.past(5)])),
+            "processing_since": self.sometimes(0.1, lambda: r.choice([failed, self.near(0, 1, 3)])),
+            "stops_on": self.sometimes(0.5, lambda: self.date_like(self.mode, 0, 1, -1, -7, -14)),
+            "known_since": self.sometimes(
+                0.5, lambda: r.choice([failed, failed + 7 * DAY, failed + 7 * DAY + MICROSECOND])
+            ),
         }
 
     def _code(self) -> str | None:
@@ -281,16 +299,39 @@ class RandomWorld:
             [
                 "insufficient_funds",
                 "generic_decline",
-                "expired_card",
+                " Expired_Card",
                 "incorrect_cvc",
                 "lost_card",
                 "authentication_required",
                 "stop_payment_order",
                 "fraudulent",
+                "duplicate_transaction",
+                "testmode_decline",
                 "never_heard_of",
+                "",
+                None,
                 None,
             ]
         )
+
+    def _signals(self) -> Row:
+        """What one try says of itself; most say little."""
+        r = self.random
+        words = [None, "do_not_try_again", "confirm_card_data", "TRY_AGAIN_LATER", "03", "21", "R0", "r3", "24", "99"]
+        return {
+            "network_advice_code": self.sometimes(0.2, lambda: r.choice(words)),
+            "advice_code": self.sometimes(0.3, lambda: r.choice(words)),
+            "outcome_reason": self.sometimes(
+                0.2,
+                lambda: r.choice(["highest_risk_level", "previously_declined_do_not_retry", "of_its_own", "lost_card"]),
+            ),
+            "decline_code": self._code(),
+            "error_code": self.sometimes(
+                0.3, lambda: r.choice(["card_declined", "expired_card", "lock_timeout", "unheard_of", "lost_card"])
+            ),
+            "card_country": r.choice([None, "DE", "IN", "in ", "US"]),
+            "last4": r.choice([None, "0341", "9995"]),
+        }
 
     def _failures(self, invoice: Row) -> list[Row]:
         """Some tries of an invoice, all at different instants; some after the run."""
@@ -302,22 +343,7 @@ class RandomWorld:
             {
                 "invoice_id": invoice["invoice_id"],
                 "at": first + timedelta(hours=hours),
-                "decline_code": self._code(),
-                "advice_code": r.choice(
-                    [
-                        None,
-                        None,
-                        None,
-                        "do_not_try_again",
-                        "confirm_card_data",
-                        "try_again_later",
-                        "03",
-                        "21",
-                        "R0",
-                        "R3",
-                        "24",
-                    ]
-                ),
+                **self._signals(),
             }
             for hours in offsets
         ]
@@ -330,11 +356,14 @@ class RandomWorld:
             "payment_method_id": f"p{number:02}",
             "customer_id": customer,
             "brand": r.choice(["visa", "mastercard", None]),
-            "last4": f"{4000 + number}",
+            "last4": r.choice([f"{4000 + number}", f"{4000 + number}", "0341", None]),
             "exp_month": r.choice([month + 1, month + 1, month + 1, month + 1, month + 1, 13, None]),
             "exp_year": r.choice([year, year, year % 100, year % 100, None]),
             "is_default": r.choice([True, True, True, False, None]),
-            "added_at": r.choice([self.past(200), self.past(6), self.near(0, 1, 3), self.future(3), None]),
+            "added_at": r.choice(
+                [*(self.past(200) for _ in range(3)), self.past(6), self.near(0, 1, 3), self.future(3), None]
+            ),
+            "auto_updated_at": self.sometimes(0.15, lambda: self.near(0, 1, 3, 3)),
         }
 
     def _money_back(self, number: int, column: str, *words: str | None) -> Row:
@@ -345,6 +374,18 @@ class RandomWorld:
             "at": self.random.choice([self.past(60), self.near(0)]),
             column: self.random.choice(words),
         }
+
+    def _remembered(self, seed: int) -> Remembered:
+        """What the state would know of these invoices, and how the company has set it up."""
+        r, invoices = self.random, [row["invoice_id"] for row in self.tables["invoices"]]
+        addresses = sorted({email.strip().lower() for row in self.tables["customers"] if (email := row["email"])})
+        return Remembered(
+            first_run_at=self.as_of - r.choice([0, 1, 4, 500]) * DAY,
+            on_hold={*r.sample(invoices, 4)},
+            mails={one: r.choice([1, 4, 5, 6]) for one in r.sample(invoices, 16)},
+            refused={*r.sample(addresses, 4)},
+            pay_page=r.choice([None, "https://pay.example.com/all"]) if seed else "https://pay.example.com/all",
+        )
 
     # ── changes, answers and tickets ────────────────────────────────────────────────────────────────────────────
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from trigger_world import Candidate, rule, rules
+from trigger_world import LONG_AGO, Candidate, rule, rules
+
+from engine.evaluation import Memory
 
 AS_OF = datetime(2026, 11, 22, 9)
 
@@ -61,6 +63,7 @@ def subscription(name: str, **more: Any) -> dict[str, Any]:
         "cancel_requested_at": None,
         "ended_at": None,
         "cancel_reason": None,
+        "collection_paused": False,
         "seats": 5,
         **more,
     }
@@ -70,6 +73,7 @@ def invoice(number: str, name: str, failed: str, amount: int, code: str | None, 
     return {
         "invoice_id": number,
         "customer_id": name,
+        "subscription_id": None,
         "status": "open",
         "amount_minor": amount,
         "currency": "EUR",
@@ -80,7 +84,12 @@ def invoice(number: str, name: str, failed: str, amount: int, code: str | None, 
         "decline_code": code,
         "hosted_invoice_url": f"https://pay.example.com/{number}",
         "billing_reason": "subscription_cycle",
+        "number": number.upper(),
         "product": "Boards",
+        "next_attempt_at": None,
+        "processing_since": None,
+        "stops_on": None,
+        "known_since": None,
         **more,
     }
 
@@ -95,6 +104,22 @@ def card(name: str, last4: str, **more: Any) -> dict[str, Any]:
         "exp_year": 2030,
         "is_default": True,
         "added_at": at("2026-02-01 10:00"),
+        "auto_updated_at": None,
+        **more,
+    }
+
+
+def attempt(number: str, when: str, code: str, **more: Any) -> dict[str, Any]:
+    return {
+        "invoice_id": number,
+        "at": at(when),
+        "network_advice_code": None,
+        "advice_code": None,
+        "outcome_reason": None,
+        "decline_code": code,
+        "error_code": "card_declined",
+        "card_country": "DE",
+        "last4": None,
         **more,
     }
 
@@ -200,6 +225,7 @@ TABLES: dict[str, list[dict[str, Any]]] = {
             current_period_end=date(2026, 12, 5),
             cancel_at_period_end=True,
             cancel_requested_at=at("2026-11-10 12:00"),
+            collection_paused=True,
         ),
         subscription("ivy", subscription_id="s-ivy-0", cancel_at_period_end=True),
         subscription("cat", interval="year", current_period_end=date(2026, 12, 9)),
@@ -214,38 +240,43 @@ TABLES: dict[str, list[dict[str, Any]]] = {
         subscription("gus", trial_end=date(2026, 11, 30), plan="team"),
         subscription("eve", subscription_id="s-eve-0", ended_at=date(2026, 1, 1), trial_end=date(2025, 12, 1)),
         subscription("kim", ended_at=date(2026, 10, 1)),
+        subscription("kim", subscription_id="s-kim-0", trial_end=date(2025, 11, 20), ended_at=date(2025, 12, 1)),
         subscription("lea", ended_at=date(2026, 10, 2), cancel_reason="payment_failed"),
     ],
     "invoices": [
-        invoice("i-ann-1", "ann", "2026-11-10 06:00", 2900, "expired_card"),
+        invoice("i-ann-0", "ann", "2026-10-10 06:00", 2900, None, status="void"),
+        invoice("i-ann-1", "ann", "2026-11-10 06:00", 2900, "expired_card", next_attempt_at=at("2026-11-23 06:00")),
         invoice("i-ann-2", "ann", "2026-11-20 06:00", 1000, None),
-        invoice("i-bob", "bob", "2026-11-15 06:00", 2900, "lost_card"),
+        invoice("i-ann-3", "ann", "2026-11-19 06:00", 99, None),
+        invoice("i-bob", "bob", "2026-11-15 06:00", 2900, "lost_card", subscription_id="s-bob"),
         invoice("i-cat", "cat", "2026-11-15 06:00", 2900, None),
-        invoice("i-dan", "dan", "2026-11-15 06:00", 2900, None),
-        invoice("i-eve", "eve", "2026-11-15 06:00", 2900, "fraudulent"),
+        invoice("i-dan", "dan", "2026-11-15 06:00", 2900, None, known_since=at("2026-11-22 06:00:01")),
+        invoice("i-eve", "eve", "2026-11-15 06:00", 2900, "fraudulent", next_attempt_at=at("2026-11-23 06:00")),
         invoice("i-fay", "fay", "2026-11-15 06:00", 50, None),
+        invoice("i-fay-2", "fay", "2026-11-15 06:00", 2900, None, currency="USD"),
         invoice("i-gus", "gus", "2026-11-15 06:00", 2900, None, paid_at=at("2026-11-16 06:00")),
+        invoice("i-hal", "hal", "2026-11-15 06:00", 2900, None, status="uncollectible", stops_on=date(2026, 12, 1)),
+        invoice("i-ivy", "ivy", "2026-11-15 06:00", 2900, None, processing_since=at("2026-11-18 06:00")),
+        invoice("i-joe", "joe", "2026-11-15 06:00", 2900, None),
+        invoice("i-kim", "kim", "2025-11-21 06:00", 2900, None, subscription_id="s-kim-0"),
+        invoice("i-lea", "lea", "2026-09-18 06:00", 2900, "insufficient_funds", subscription_id="s-lea"),
     ],
     "payment_failures": [
         # The reason changed on the 12th: the ladder of the present group counts from there.
-        {"invoice_id": "i-ann-1", "at": at("2026-11-10 06:00"), "decline_code": "expired_card", "advice_code": None},
-        {
-            "invoice_id": "i-ann-1",
-            "at": at("2026-11-12 06:00"),
-            "decline_code": "insufficient_funds",
-            "advice_code": None,
-        },
-        {
-            "invoice_id": "i-ann-1",
-            "at": at("2026-11-14 06:00"),
-            "decline_code": "lost_card",
-            "advice_code": "try_again_later",
-        },
+        attempt("i-ann-1", "2026-11-10 06:00", "expired_card", last4="4242"),
+        attempt("i-ann-1", "2026-11-12 06:00", "insufficient_funds", last4="4242"),
+        attempt("i-ann-1", "2026-11-14 06:00", "lost_card", advice_code="try_again_later", last4="0341"),
+        attempt("i-eve", "2026-11-15 06:00", "fraudulent", last4="9995"),
+        attempt("i-eve", "2026-11-18 06:00", "fraudulent", advice_code="do_not_try_again", last4="9995"),
+        attempt("i-hal", "2026-11-15 06:00", "insufficient_funds", last4="1117"),
     ],
     "payment_methods": [
         card("ann", "4242", exp_month=11, exp_year=26),
+        card("ann", "5556", payment_method_id="p-ann-2", is_default=False, added_at=at("2026-11-11 10:00")),
         card("cat", "0005", is_default=False, exp_month=11, exp_year=2026),
         card("dan", "1881", added_at=at("2026-11-16 10:00")),
+        card("eve", "0077", payment_method_id="p-eve-2", is_default=False, added_at=at("2026-11-16 10:00")),
+        card("fay", "3222", auto_updated_at=at("2026-11-20 06:00")),
     ],
     "subscription_changes": [
         change("ann", "2026-06-01 10:00", 2900, 5900),
@@ -285,10 +316,18 @@ TABLES: dict[str, list[dict[str, Any]]] = {
             "invoice_id": "i-cat",
             "amount_minor": 2900,
             "at": at("2026-11-16 10:00"),
+            "closed_at": None,
             "status": "open",
         }
     ],
 }
+
+MEMORY = Memory(
+    case_holds=lambda: ["i-joe"],
+    case_mails=lambda: [("i-cat", 5), ("i-ann-1", 4)],
+    refused_addresses=lambda: ["nobody@example.com"],
+    first_run_at=LONG_AGO,
+)
 
 QUERY = """
 select e.customer_id, 'logins' as occurrence, max(e.at) as anchor, count(*) as logins, 0.5 as share,
@@ -321,6 +360,8 @@ RULES = rules(
     rule("closed-ticket", "ticket: {closed_within: 7 days}", steps="[{after: 1 day, send: m}]"),
     rule("any-ticket", "ticket: {words: account}"),
     rule("unpaid", "payment_failed: {group: soft, min_amount_minor: 100}"),
+    rule("unpaid-for-a-person", "payment_failed: {handled_by: person}"),
+    rule("lost", "payment_lost: {group: soft}"),
     rule("left", "cancelled: {reason: voluntary, exclude: [refund, dispute]}"),
     rule("abandoned", "event: {name: checkout_started, within: 7 days, unless: checkout_completed, min_count: 2}"),
     rule("contract", "date: {column: customers.contract_end}", steps="[{before: 30 days, send: m}]"),
@@ -458,11 +499,62 @@ EXPECTED: dict[str, dict[str, Candidate]] = {
                 "invoice_id": "i-ann-1",
                 "amount_minor": 3900,
                 "currency": "EUR",
-                "open_invoices": 2,
-                "attempt_count": 2,
                 "group": "soft",
-                "last4": "4242",
+                "last4": "0341",
                 "pay_url": "https://pay.example.com/i-ann-1",
+                "product": "Boards",
+                "stops_on": date(2026, 11, 24),
+                "open_invoices": 2,
+                "invoice_numbers": "I-ANN-1, I-ANN-2",
+                "attempt_count": 2,
+                "next_attempt_at": at("2026-11-23 06:00"),
+                "new_card_last4": "5556",
+                "days_left": 2,
+                "earlier_failures": 1,
+            },
+        ),
+    },
+    "unpaid-for-a-person": {
+        "eve": Candidate(
+            "i-eve:fraud_suspected",
+            at("2026-11-15 06:00"),
+            None,
+            {
+                "invoice_id": "i-eve",
+                "group": "fraud",
+                "why": "fraud_suspected",
+                "new_card_last4": "0077",
+                "days_left": 7,
+            },
+        ),
+    },
+    "lost": {
+        "hal": Candidate(
+            "i-hal",
+            at("2026-11-29 06:00"),
+            None,
+            {
+                "invoice_id": "i-hal",
+                "amount_minor": 2900,
+                "currency": "EUR",
+                "group": "soft",
+                "last4": "1117",
+                "pay_url": "https://pay.example.com/i-hal",
+                "product": "Boards",
+                "stops_on": date(2026, 12, 1),
+                "ended_on": date(2026, 12, 1),
+                "outcome": "written_off",
+            },
+        ),
+        "lea": Candidate(
+            "i-lea",
+            at("2026-10-02 00:00"),
+            None,
+            {
+                "invoice_id": "i-lea",
+                "stops_on": None,
+                "ended_on": date(2026, 10, 2),
+                "outcome": "cancelled",
             },
         ),
     },

@@ -15,7 +15,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from small_world import AS_OF, EXPECTED, QUERY, RULES, TABLES
+from small_world import AS_OF, EXPECTED, MEMORY, QUERY, RULES, TABLES
 from trigger_world import Answer, CsvFiles, Engine, problems, project, rule
 
 from engine.triggers import triggers
@@ -38,7 +38,8 @@ def query_file(engine: Engine) -> dict[str, str]:
 def answer(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Answer:
     folder = tmp_path_factory.mktemp(engine.name)
     engine.load(TABLES, folder)
-    return Answer(project(engine, TABLES, RULES, folder, files=query_file(engine)), AS_OF, further="all")
+    loaded = project(engine, TABLES, RULES, folder, files=query_file(engine))
+    return Answer(loaded, AS_OF, further="all", memory=MEMORY)
 
 
 @pytest.mark.parametrize("name", EXPECTED)

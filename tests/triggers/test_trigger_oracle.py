@@ -15,6 +15,8 @@ from trigger_oracle import Answer as Expected
 from trigger_oracle import Oracle
 from trigger_world import Answer, Engine, project, rule, rules
 
+from engine.evaluation import Memory
+
 WORLDS = int(os.environ.get("HOLDFAST_WORLDS", str(len(MOMENTS))))
 BEFORE, AFTER = "[{before: 3 days, send: m}]", "[{after: 3 days, send: m}]"
 EVERYONE = "scope: everyone"
@@ -153,6 +155,25 @@ CASES: dict[str, tuple[str, str, str, Callable[[Oracle], Expected]]] = {
         "",
         lambda o: o.payment_failed(group=["hard", "details", "authentication", "wish-to-stop"], min_amount_minor=900),
     ),
+    "unpaid-person": (
+        "payment_failed: {handled_by: person, min_amount_minor: 400}",
+        "",
+        "",
+        lambda o: o.payment_failed(handled_by="person", min_amount_minor=400),
+    ),
+    "unpaid-person-soft": (
+        "payment_failed: {handled_by: person, group: soft}",
+        "",
+        "",
+        lambda o: o.payment_failed(handled_by="person", group=["soft"]),
+    ),
+    "lost": ("payment_lost: {}", "", "", lambda o: o.payment_lost()),
+    "lost-hard": (
+        "payment_lost: {group: [hard, details]}",
+        "",
+        "",
+        lambda o: o.payment_lost(group=["hard", "details"]),
+    ),
     "leaving": ("cancellation_scheduled: {}", "", "", lambda o: o.cancellation_scheduled()),
     "leaving-end": (
         "cancellation_scheduled: {anchor: end}",
@@ -245,7 +266,7 @@ class Judged:
 @cache
 def judged(seed: int) -> Judged:
     world = RandomWorld(seed)
-    oracle = Oracle(world.tables, world.as_of, world.workspace_zone)
+    oracle = Oracle(world.tables, world.as_of, world.workspace_zone, world.remembered)
     return Judged(world, oracle, {name: in_order(expected(oracle)) for name, (*_, expected) in CASES.items()})
 
 
@@ -276,8 +297,14 @@ def test_engines_find_what_the_row_by_row_evaluator_finds(engine: Engine, seed: 
         pytest.skip("read as text like CSV, which has every world")
     one = judged(seed)
     engine.load(one.world.tables, tmp_path)
-    loaded = project(engine, one.world.tables, ALL_RULES, tmp_path, zone=one.world.workspace_zone)
-    answer = Answer(loaded, one.world.as_of)
+    known = one.world.remembered
+    page = f"dunning: {{pay_page: '{known.pay_page}'}}" if known.pay_page else ""
+    loaded = project(engine, one.world.tables, ALL_RULES, tmp_path, zone=one.world.workspace_zone, settings=page)
+    memory = Memory(
+        case_holds=lambda: known.on_hold, case_mails=known.mails.items, refused_addresses=lambda: known.refused,
+        first_run_at=known.first_run_at,
+    )  # fmt: skip
+    answer = Answer(loaded, one.world.as_of, memory=memory)
     faults = [f"{name} {line}" for name in CASES for line in difference(plain(answer[name]), one.expected[name])]
     for customer, (candidate,) in answer["facts"].items():
         for name, (_, question) in FACTS.items():

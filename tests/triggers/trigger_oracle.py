@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from unicodedata import combining, normalize
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -26,15 +26,18 @@ ZONES = available_timezones()
 GROUPS = {
     "insufficient_funds": "soft", "generic_decline": "soft", "incorrect_cvc": "details", "expired_card": "details",
     "stop_payment_order": "wish-to-stop", "authentication_required": "authentication", "lost_card": "hard",
+    "fraudulent": "fraud", "highest_risk_level": "fraud", "previously_declined_do_not_retry": "hard",
+    "duplicate_transaction": "soft", "testmode_decline": "soft", "lock_timeout": "soft", "card_declined": "soft",
 }  # fmt: skip
-"""The codes generated worlds use; others count as soft."""
-NEVER_WRITTEN = {"fraudulent", "highest_risk_level", "testmode_decline"}
+"""The codes generated worlds use; any other says nothing, and where nothing else does either, it is soft."""
+NOBODY, PERSON = {"testmode_decline", "lock_timeout"}, {"fraudulent", "highest_risk_level", "duplicate_transaction"}
 ADVICE = {
-    "do_not_try_again": "hard", "03": "hard", "21": "wish-to-stop", "R0": "wish-to-stop", "R3": "hard",
+    "do_not_try_again": "hard", "03": "hard", "21": "wish-to-stop", "r0": "wish-to-stop", "r3": "hard",
     "confirm_card_data": "details", "01": "details", "try_again_later": "soft", "24": "soft",
 }  # fmt: skip
+NOT_OVERRULED = {"fraud", "wish-to-stop"}
+OVER = {"canceled", "incomplete", "incomplete_expired"}
 
-RENEWALS = {"subscription_cycle", "subscription_update", "subscription_threshold"}
 OTHER_REASONS = {"subscription_create", "manual", "upcoming", "quote_accept", "automatic_pending_invoice_item_invoice"}
 """Stripe's words for invoices that are no renewals; a word nobody knows does not exclude."""
 
@@ -68,6 +71,10 @@ def holds(text: str | None, phrase: str) -> bool:
     return any(given[place : place + len(wanted)] == wanted for place in range(len(given)))
 
 
+def word(value: object) -> str:
+    return str(value or "").strip().lower()
+
+
 def utc_date(instant: datetime) -> str:
     return f"{instant:%Y-%m-%d}"
 
@@ -99,11 +106,36 @@ def shift(day: date, interval: str, times: int) -> date:
     return date(year, month, min(day.day, monthrange(year, month)[1]))
 
 
+class Case(NamedTuple):
+    """A failed invoice as its last try shows it. `last4` is that try's card."""
+
+    group: str
+    contact: str
+    anchor: datetime
+    last_try_at: datetime
+    last4: str | None
+
+
+class Remembered(NamedTuple):
+    """What is known of failed payments besides the tables: the state's memory, and the settings of `dunning`."""
+
+    first_run_at: datetime
+    on_hold: set[str]
+    mails: dict[str, int]
+    refused: set[str]
+    pay_page: str | None = None
+    max_mails: int = 5
+    adopt_days: int = 7
+    retry_days: int = 14
+
+
 class Oracle:
     """One world as of one instant. `workspace_zone` is that of customers without a (known) zone."""
 
-    def __init__(self, tables: dict[str, list[Row]], as_of: datetime, workspace_zone: str) -> None:
-        self.tables, self.as_of, self.workspace_zone = tables, as_of, workspace_zone
+    def __init__(
+        self, tables: dict[str, list[Row]], as_of: datetime, workspace_zone: str, remembered: Remembered
+    ) -> None:
+        self.tables, self.as_of, self.workspace_zone, self.remembered = tables, as_of, workspace_zone, remembered
         self.customers = {row["customer_id"]: row for row in tables["customers"] if not is_empty(row["customer_id"])}
         self.events = self._events()
 
@@ -176,7 +208,7 @@ class Oracle:
             return False
         if ended is not None:
             return ended >= self.as_of
-        return (row.get("status") or "").lower() not in {"canceled", "incomplete", "incomplete_expired"}
+        return (row.get("status") or "").lower() not in OVER
 
     def set_to_cancel(self, row: Row) -> bool:
         requested = row.get("cancel_requested_at")
@@ -365,70 +397,232 @@ class Oracle:
 
     # ── failed payments ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def payment_failed(self, *, group: Sequence[str] = (), min_amount_minor: int = 1) -> Answer:
+    def payment_failed(
+        self, *, group: Sequence[str] = (), min_amount_minor: int = 1, handled_by: str = "mail"
+    ) -> Answer:
         found: Answer = {}
         cases: dict[tuple[str, str], list[Row]] = {}
         for row in self.rows("invoices"):
             if self._is_open(row) and row["amount_minor"] >= min_amount_minor:
                 cases.setdefault((row["customer_id"], row["currency"]), []).append(row)
         for (customer, currency), invoices in cases.items():
-            oldest = min(invoices, key=lambda row: (row["failed_at"], row["invoice_id"]))
-            kind, anchor, code = self._group(oldest)
-            if code in NEVER_WRITTEN or (group and kind not in group) or self._is_held(customer, oldest):
+            invoices.sort(key=lambda row: (row["failed_at"], row["invoice_id"]))
+            oldest, case = invoices[0], self._case(invoices[0])
+            why = self._why(oldest, case)
+            if (group and case.group not in group) or self._is_held(oldest, case):
                 continue
+            if handled_by == "person":
+                if not why:
+                    continue
+            elif (
+                case.contact != "mail"
+                or case.group == "fraud"
+                or self._is_too_old(oldest)
+                or self._has_had_enough(oldest)
+            ):
+                continue
+            coming, numbers = oldest["next_attempt_at"], [row["number"] for row in invoices if row["number"]]
             facts = {
-                "invoice_id": oldest["invoice_id"], "amount_minor": sum(row["amount_minor"] for row in invoices),
-                "currency": currency, "open_invoices": len(invoices), "attempt_count": oldest.get("attempt_count"),
-                "group": kind, "last4": self._last4(customer), "pay_url": oldest.get("hosted_invoice_url"),
+                **self._case_facts(oldest, case, len(invoices)), "currency": currency, "open_invoices": len(invoices),
+                "amount_minor": sum(row["amount_minor"] for row in invoices),
+                "invoice_numbers": ", ".join(numbers) or None, "attempt_count": oldest["attempt_count"],
+                "next_attempt_at": coming if coming and coming > self.as_of else None,
+                "new_card_last4": self._new_card(oldest, case), "days_left": (self._stops_on(oldest) - self._today(customer)).days,
+                "earlier_failures": self._earlier_failures(oldest),
             }  # fmt: skip
-            _add(found, oldest, f"{oldest['invoice_id']}:{kind}", anchor, None, facts)
+            if handled_by == "person":
+                facts["why"] = why
+            about = why if handled_by == "person" else case.group
+            _add(found, oldest, f"{oldest['invoice_id']}:{about}", case.anchor, None, facts)
         return found
 
-    def _is_open(self, row: Row) -> bool:
-        paid, status, reason = row.get("paid_at"), row.get("status"), row.get("billing_reason")
+    def payment_lost(self, *, group: Sequence[str] = ()) -> Answer:
+        found: Answer = {}
+        losses: dict[tuple[str, str], list[tuple[datetime, Row, str, date]]] = {}
+        for row in self.rows("invoices"):
+            if not self._is_failed_renewal(row) or row["amount_minor"] < 1:
+                continue
+            outcome, lost_at, ended_on = self._outcome(row)
+            if outcome:
+                losses.setdefault((row["customer_id"], row["currency"]), []).append((lost_at, row, outcome, ended_on))
+        for ones in losses.values():
+            last = max(lost_at for lost_at, *_ in ones)
+            same = [one for one in ones if one[0] == last]
+            lost_at, row, outcome, ended_on = min(same, key=lambda one: (one[1]["failed_at"], one[1]["invoice_id"]))
+            case = self._case(row)
+            if case.contact != "mail" or case.group == "fraud" or (group and case.group not in group):
+                continue
+            if self._must_not_be_told(row, case):
+                continue
+            facts = {
+                **self._case_facts(row, case, 1), "currency": row["currency"], "amount_minor": row["amount_minor"],
+                "outcome": outcome, "ended_on": ended_on,
+            }  # fmt: skip
+            _add(found, row, row["invoice_id"], lost_at, None, facts)
+        return found
+
+    def _outcome(self, row: Row) -> tuple[str | None, datetime, date]:
+        """What became of a failed invoice, when, and on which date."""
+        customer, plan = row["customer_id"], self._plan(row)
+        later, on = row["failed_at"] + self.remembered.retry_days * DAY, self._stops_on(row)
+        if plan and self._is_over(plan):
+            if word(plan.get("cancel_reason")) != "payment_failed":
+                return None, later, on
+            if plan.get("ended_at") is None:
+                return "cancelled", later, on
+            end = self.moment(customer, plan["ended_at"])
+            assert end is not None
+            return "cancelled", end, self.day(customer, plan["ended_at"])
+        if word(row["status"]) == "uncollectible":
+            return "written_off", later, on
+        if word(row["status"]) != "void" and plan and word(plan["status"]) in {"unpaid", "paused"}:
+            return word(plan["status"]), later, on
+        return None, later, on
+
+    def _case_facts(self, row: Row, case: Case, open_invoices: int) -> dict[str, Any]:
+        customer, plan, page = row["customer_id"], self._plan(row), self.remembered.pay_page
+        stops_on, card = self._stops_on(row), self._default_card(customer)
+        own = row["hosted_invoice_url"]
+        return {
+            "invoice_id": row["invoice_id"], "group": case.group,
+            "last4": case.last4 or (card["last4"] if card else None),
+            "pay_url": page if page and (open_invoices > 1 or own is None) else own,
+            "product": row["product"] or (plan["plan"] if plan else None),
+            "stops_on": stops_on if stops_on > self._today(customer) else None,
+        }  # fmt: skip
+
+    def _is_failed_renewal(self, row: Row) -> bool:
+        paid, reason = row.get("paid_at"), row.get("billing_reason")
         if not self.is_past(row.get("failed_at")) or self.is_past(paid):
             return False
-        if status in {"void", "uncollectible"} or (status == "paid" and paid is None):
+        if row["status"] == "paid" and paid is None:
             return False
         if reason in OTHER_REASONS or row.get("collection_method") == "send_invoice" or row.get("livemode") is False:
             return False
         return row.get("currency") is not None and row.get("amount_minor") is not None
 
-    def _tries(self, row: Row) -> list[Row]:
-        tries = [one for one in self.tables.get("payment_failures", ())
-                 if one["invoice_id"] == row["invoice_id"] and self.is_past(one["at"])]  # fmt: skip
-        return sorted(tries, key=lambda one: one["at"])
+    def _is_open(self, row: Row) -> bool:
+        return self._is_failed_renewal(row) and word(row["status"]) not in {"void", "uncollectible"}
 
-    def _group(self, row: Row) -> tuple[str, datetime, str | None]:
-        """The present group, since when without change, and the code behind it."""
-        tries = self._tries(row)
+    def _plan(self, row: Row) -> Row | None:
+        """The invoice's own subscription."""
+        plans = [plan for plan in self.tables["subscriptions"] if plan["subscription_id"] == row["subscription_id"]]
+        return plans[0] if plans else None
+
+    def _is_over(self, plan: Row) -> bool:
+        """By its end, whenever that was or will be; by its status word only where it has none."""
+        end = self.moment(plan["customer_id"], plan.get("ended_at"))
+        return end < self.as_of if end else word(plan["status"]) in OVER
+
+    def _case(self, row: Row) -> Case:
+        """The present group with its anchor, and what the last try says; without tries, what the invoice does."""
+        tries = [one for one in self.tables["payment_failures"]
+                 if one["invoice_id"] == row["invoice_id"] and self.is_past(one["at"])]  # fmt: skip
+        tries.sort(key=lambda one: one["at"])
+        last = [row["failed_at"], row["last_failed_at"], *(one["at"] for one in tries)]
+        last_try_at = max(instant for instant in last if self.is_past(instant))
         if not tries:
-            return GROUPS.get(row.get("decline_code"), "soft"), row["failed_at"], row.get("decline_code")
-        groups = [ADVICE.get(one.get("advice_code")) or GROUPS.get(one.get("decline_code"), "soft") for one in tries]
+            return Case(*self._said({"decline_code": row["decline_code"]}), row["failed_at"], last_try_at, None)
+        groups = [self._said(one)[0] for one in tries]
         first = len(groups) - 1
         while first and groups[first - 1] == groups[-1]:
             first -= 1
-        return groups[-1], tries[first]["at"], tries[-1].get("decline_code")
+        return Case(*self._said(tries[-1]), tries[first]["at"], last_try_at, tries[-1]["last4"])
 
-    def _is_held(self, customer: str, invoice: Row) -> bool:
-        """An open dispute, or a default card that is newer than the last failure."""
-        if self._has(customer, "disputes", "status", {"open", "lost"}):
+    def _said(self, one: Row) -> tuple[str, str]:
+        """The group of one try and whom to turn to."""
+        codes = [word(one.get(name)) for name in ("outcome_reason", "decline_code", "error_code")]
+        advice = [word(one.get(name)) for name in ("network_advice_code", "advice_code")]
+        groups = [GROUPS[code] for code in codes if code in GROUPS]
+        said = [group for group in groups if group in NOT_OVERRULED]
+        said += [ADVICE[one] for one in advice if one in ADVICE] + groups + ["soft"]
+        group = "authentication" if said[0] == "soft" and word(one.get("card_country")) == "in" else said[0]
+        return group, "nobody" if NOBODY & {*codes} else "person" if PERSON & {*codes} else "mail"
+
+    def _why(self, row: Row, case: Case) -> str | None:
+        """Why a case is for a person."""
+        email = self.customers[row["customer_id"]].get("email")
+        address = self.address(row["customer_id"])
+        reasons = {
+            "fraud_suspected": case.group == "fraud", "needs_a_look": case.contact == "person",
+            "too_old": self._is_too_old(row), "no_address": is_empty(email),
+            "address_refused": address is None or address in self.remembered.refused,
+        }  # fmt: skip
+        return None if case.contact == "nobody" else next((why for why, holds in reasons.items() if holds), None)
+
+    def _is_too_old(self, row: Row) -> bool:
+        heard_at = row["known_since"] or self.remembered.first_run_at
+        return row["failed_at"] < heard_at - self.remembered.adopt_days * DAY
+
+    def _has_had_enough(self, row: Row) -> bool:
+        return self.remembered.mails.get(row["invoice_id"], 0) >= self.remembered.max_mails
+
+    def _must_not_be_told(self, row: Row, case: Case) -> bool:
+        """On hold, disputed, being paid, or no customer yet."""
+        customer, plan = row["customer_id"], self._plan(row)
+        if row["invoice_id"] in self.remembered.on_hold:
             return True
-        failures = [invoice["failed_at"], invoice.get("last_failed_at"), *(one["at"] for one in self._tries(invoice))]
-        last = max(instant for instant in failures if self.is_past(instant))
-        return any(self.is_past(card["added_at"]) and card["added_at"] > last for card in self._cards(customer))
+        for one in self.rows("disputes"):
+            if one["customer_id"] != customer or not self.is_past(one["at"]):
+                continue
+            closed = one["closed_at"]
+            if one["status"] == "open" or (closed and closed >= self.as_of):
+                return True
+            if one["status"] == "lost" and (closed is None or row["failed_at"] < closed):
+                return True
+        if self.is_past(row["processing_since"]) and row["processing_since"] > case.last_try_at:
+            return True
+        trial_end = plan and self.moment(plan["customer_id"], plan["trial_end"])
+        has_card = any(
+            card["added_at"] is None or self.is_past(card["added_at"]) for card in self._cards(customer, whichever=True)
+        )
+        return bool(trial_end and not has_card and timedelta() <= row["failed_at"] - trial_end < 3 * DAY)
 
-    def _cards(self, customer: str) -> list[Row]:
-        return [row for row in self.rows("payment_methods") if row["customer_id"] == customer and row["is_default"]]
+    def _is_held(self, row: Row, case: Case) -> bool:
+        customer, plan = row["customer_id"], self._plan(row)
+        if self._must_not_be_told(row, case) or (plan and (plan["collection_paused"] or self._is_over(plan))):
+            return True
+        for card in self._cards(customer, whichever=True):
+            added, renewed = card["added_at"], card["auto_updated_at"]
+            if card["is_default"] and self.is_past(added) and added > case.last_try_at:
+                return True
+            if self.is_past(renewed) and renewed > case.last_try_at and self.as_of - renewed < 3 * DAY:
+                return True
+        return False
+
+    def _today(self, customer: str) -> date:
+        return local(self.as_of, self.zone(customer)).date()
+
+    def _stops_on(self, row: Row) -> date:
+        customer = row["customer_id"]
+        if row["stops_on"] is not None:
+            return self.day(customer, row["stops_on"])
+        return self.day(customer, row["failed_at"]) + self.remembered.retry_days * DAY
+
+    def _new_card(self, row: Row, case: Case) -> str | None:
+        """A card added between the first failure and the last, which another card than it caused."""
+        cards = [card for card in self._cards(row["customer_id"], whichever=True)
+                 if card["added_at"] and row["failed_at"] < card["added_at"] <= case.last_try_at
+                 and None not in (card["last4"], case.last4) and card["last4"] != case.last4]  # fmt: skip
+        newest = max(cards, key=lambda card: (card["added_at"], card["payment_method_id"]), default=None)
+        return newest["last4"] if newest else None
+
+    def _earlier_failures(self, row: Row) -> int:
+        return sum(
+            one["customer_id"] == row["customer_id"] and one["failed_at"] is not None
+            and timedelta() < row["failed_at"] - one["failed_at"] <= 92 * DAY
+            for one in self.tables["invoices"]
+        )  # fmt: skip
+
+    def _cards(self, customer: str, *, whichever: bool = False) -> list[Row]:
+        """The cards called default, or `whichever`."""
+        return [row for row in self.rows("payment_methods")
+                if row["customer_id"] == customer and (whichever or row["is_default"])]  # fmt: skip
 
     def _default_card(self, customer: str) -> Row | None:
         """The newest where several are called so; one added at an unknown time is the oldest."""
         cards = [row for row in self._cards(customer) if row["added_at"] is None or self.is_past(row["added_at"])]
         return max(cards, key=lambda row: (row["added_at"] or datetime.min, row["payment_method_id"]), default=None)
-
-    def _last4(self, customer: str) -> str | None:
-        card = self._default_card(customer)
-        return card["last4"] if card else None
 
     # ── cards ───────────────────────────────────────────────────────────────────────────────────────────────────
 

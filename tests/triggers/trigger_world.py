@@ -237,10 +237,14 @@ def project(
     mapping: Mapping[str, str] = {},
     zone: str = "UTC",
     files: Mapping[str, str] = {},
+    settings: str = "",
 ) -> ProjectFiles:
-    """The project that maps `tables` on `engine`. `mapping` adds to a table's settings: {"events": "timezone: …"}."""
+    """The project that maps `tables` on `engine`. `mapping` adds to a table's settings: {"events": "timezone: …"}.
+
+    `settings` are further lines of config.yaml.
+    """
     lines = [f"    {table}: {{{engine.place(table)}{_more(mapping, table)}}}" for table in tables]
-    config = _CONFIG.format(zone=zone, url=engine.url()) + "\n".join(lines) + "\n"
+    config = _CONFIG.format(zone=zone, url=engine.url()) + "\n".join(lines) + f"\n{settings}\n"
     texts = {"config.yaml": config, "rules/r.yaml": rules, "templates/m/mail.html": "x", "templates/n/mail.html": "x"}
     models: dict[str, Any] = {name: channel.Settings for name, channel in CHANNELS.items()}
     return project_from_files({**texts, **files}, folder, triggers(), models)
