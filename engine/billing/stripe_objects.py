@@ -363,11 +363,11 @@ def _dispute(thing: Object, seen_at: datetime) -> Iterator[Finding]:
 
 
 def _fraud_warning(thing: Object, seen_at: datetime) -> Iterator[Finding]:
-    """An early fraud warning counts as a dispute while something can still be done about it."""
+    """An early fraud warning counts as a dispute while something can still be done about it; a real one holds itself."""
     ident = _id(thing)
     if ident is None:
         return
-    status = "open" if thing.get("actionable", True) else "lost"
+    status = "open" if thing.get("actionable", True) else "won"
     charge = thing.get("charge")
     yield Row("dispute", ident, seen_at, _rank("dispute", status), {
         "charge": _ref(charge), "intent": _ref(thing.get("payment_intent")),

@@ -28,7 +28,13 @@ def billing_warnings(settings: Settings, rules: Sequence[Rule], intervals: Colle
     known = {word: _INTERVALS[word] for word in intervals if word in _INTERVALS}
     for rule in ladders:
         yield from _too_long(rule, settings.dunning.retry_window, known)
-    if ladders and "invoices" in settings.from_stripe and settings.dunning.stripe_emails != "off":
+    if not ladders or "invoices" not in settings.from_stripe:
+        return
+    if settings.dunning.recheck is not None and settings.stripe.api_key is None:
+        found = "mails about failed payments will wait for ever: there is no key to read their invoices again with"
+        expected = "expected stripe.api_key, or dunning.recheck: off to trust the webhooks alone"
+        yield Problem("config.yaml", None, None, "HF610", found, expected, severity="warning")
+    if settings.dunning.stripe_emails != "off":
         found = (
             "Stripe writes to customers about failed payments, too" if settings.dunning.stripe_emails == "on"
             else "nobody has said whether Stripe itself writes about failed payments"

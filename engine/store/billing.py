@@ -212,16 +212,20 @@ def _about(customers: Collection[str]) -> list[tuple[Table, ColumnElement[bool]]
     ids = sorted(customers)
     invoices = select(tables.stripe_invoice.c.id).where(tables.stripe_invoice.c.customer.in_(ids))
     methods = select(tables.stripe_method.c.id).where(tables.stripe_method.c.customer.in_(ids))
+    tried = or_(tables.stripe_try.c.invoice.in_(invoices), tables.stripe_try.c.customer.in_(ids))
+    charges, intents = (select(tables.stripe_try.c[name]).where(tried) for name in ("id", "intent"))
+    went_back = [
+        (table, or_(table.c.customer.in_(ids), table.c.charge.in_(charges), table.c.intent.in_(intents)))
+        for table in (tables.stripe_dispute, tables.stripe_refund)
+    ]
+    by_customer = [tables.stripe_subscription, tables.stripe_invoice, tables.stripe_method]
     return [
+        *went_back,
         (tables.stripe_link, tables.stripe_link.c.invoice.in_(invoices)),
         (tables.stripe_moment, tables.stripe_moment.c.method.in_(methods)),
         (tables.stripe_question, tables.stripe_question.c.id.in_(invoices)),
-        (tables.stripe_try, or_(tables.stripe_try.c.invoice.in_(invoices), tables.stripe_try.c.customer.in_(ids))),
-        *(
-            (table, table.c.customer.in_(ids))
-            for kind, table in KINDS.items()
-            if "customer" in table.c and kind != "try"
-        ),
+        (tables.stripe_try, tried),
+        *((table, table.c.customer.in_(ids)) for table in by_customer),
         (tables.stripe_customer, tables.stripe_customer.c.id.in_(ids)),
     ]
 

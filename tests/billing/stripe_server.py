@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from copy import deepcopy
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
