@@ -34,10 +34,10 @@ _LEFT = "('accepted', 'in_doubt')"
 _EXPOSED = f"""
 CREATE OR REPLACE TABLE case_exposure AS
 SELECT regexp_replace(occurrence, ':[^:]*$', '') AS invoice_id, rule, step, held_out, exposed_at,
-    left_us AND NOT held_out AS is_mail, address_key, complained
+    is_mail, address_key, complained
 FROM (
     SELECT occurrence, rule, step, arm = 'control' AS held_out, exposed_at, address_key,
-        coalesce(bool_or(state IN {_LEFT}), FALSE) AS left_us, coalesce(bool_or(complained), FALSE) AS complained
+        coalesce(bool_or(state IN {_LEFT}), FALSE) AS is_mail, coalesce(bool_or(complained), FALSE) AS complained
     FROM exposure_read GROUP BY ALL)
 """
 

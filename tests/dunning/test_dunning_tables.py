@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -154,3 +154,26 @@ def test_a_case_held_out_next_time_says_so(tmp_path: Path) -> None:
     _, cases = make_company(tmp_path, {"invoices": invoices}, groups={"details": "holdout: 50%\n"}).look()
     assert {one.waits for one in cases.values()} == {"held_out", None}
     assert {one.next_step for one in cases.values()} == {"first"}
+
+
+def test_where_two_rules_write_about_a_case_the_one_with_something_left_to_say_counts(tmp_path: Path) -> None:
+    company = make_company(tmp_path, {"invoices": [invoice("a", on("06-20"))]})
+    more = (tmp_path / "rules/soft.yaml").read_text().replace("rule: payment-soft", "rule: a-further-word")
+    (tmp_path / "rules/further.yaml").write_text(more.replace("after: 7 days", "after: 14 days"))
+    remember(
+        company, Sent("a", "soft", "first", on("06-23")), Sent("a", "soft", "second", on("06-27")),
+        Sent("a", "soft", "first", on("06-23"), rule="a-further-word"),
+    )  # fmt: skip
+    case = company.look()[1]["a"]
+    assert (case.waits, case.next_step, case.next_on) == (None, "second", date(2026, 7, 4))
+
+
+def test_task_for_somebody_in_the_company_is_no_mail(tmp_path: Path) -> None:
+    company = make_company(tmp_path, {"invoices": [invoice("a", on("06-01"), paid_at=on("06-10"))]})
+    rule = tmp_path / "rules/soft.yaml"
+    rule.write_text(rule.read_text() + "  - {id: call, after: 8 days, send: call, channel: task}\n")
+    (tmp_path / "templates/call").mkdir()
+    (tmp_path / "templates/call/note.txt").write_text("---\ntitle: Call them\n---\nPlease.\n")
+    remember(company, Sent("a", "soft", "first", on("06-04")), Sent("a", "soft", "call", on("06-09")))
+    found = company.report()
+    assert (found.mails, [one.mails for one in found.recoveries]) == (1, [1])
