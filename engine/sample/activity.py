@@ -101,7 +101,7 @@ def _checkouts(person: Person, account: Account, draws: Stream) -> Iterator[Deed
     first = account.subscriptions[0] if account.subscriptions else None
     if person.course == "paying" and first and first.trial_end:
         at = utc_of(person.market.timezone, first.trial_end - timedelta(days=draws.between(1, 9)), 600)
-        value = first.amount_minor
+        value = account.bought_minor
         yield at, person.customer_id, "checkout_started", value, currency
         yield at + timedelta(minutes=4), person.customer_id, "checkout_completed", value, currency
         return

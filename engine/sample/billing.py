@@ -1,4 +1,4 @@
-"""What customers bought and paid: trials, renewals, failed charges, cancellations.
+"""What customers bought and paid: trials, renewals, failed charges, moves to another plan, cancellations.
 
 Every account is lived through period by period up to the instant of the export; what lies behind that instant is
 unknown to the tables, as it would be in life.
@@ -13,7 +13,15 @@ from typing import NamedTuple
 
 from engine.sample.company import DECLINES, HARD, price_minor
 from engine.sample.people import Person
-from engine.sample.records import Dispute, Invoice, PaymentFailure, PaymentMethod, Refund, Subscription
+from engine.sample.records import (
+    Dispute,
+    Invoice,
+    PaymentFailure,
+    PaymentMethod,
+    Refund,
+    Subscription,
+    SubscriptionChange,
+)
 from engine.sample.stream import Stream
 
 TRIAL_DAYS = 14
@@ -28,6 +36,8 @@ FAILED_PERCENT = 8
 RECOVERED_PERCENT = 75
 CANCELLED_PERCENT = {"month": 3, "year": 16}
 """Chance per period to ask for the end."""
+MOVED_PERCENT = {"month": 1, "year": 6}
+"""Chance per period to move from one paid plan to the other."""
 
 
 class Fate(NamedTuple):
@@ -56,11 +66,19 @@ STORIES: dict[str, tuple[int, Fate]] = {
 kind of mail about a failed payment, and the last two, suspected of fraud and without an address, become tasks."""
 
 
+LEAVERS = {"C00066": timedelta(hours=36), "C00064": timedelta(hours=33)}
+"""Customers who asked for the end of their plan so long before the export: whatever the day, somebody just did."""
+
+MOVERS = {"C00069": timedelta(hours=34), "C00119": timedelta(hours=38)}
+"""Customers who moved from the team plan to the smaller one so long before the export."""
+
+
 @dataclass
 class Account:
     """All billing rows of one customer, and the days between which they had a paid plan."""
 
     subscriptions: list[Subscription] = field(default_factory=list)
+    changes: list[SubscriptionChange] = field(default_factory=list)
     invoices: list[Invoice] = field(default_factory=list)
     failures: list[PaymentFailure] = field(default_factory=list)
     cards: list[PaymentMethod] = field(default_factory=list)
@@ -71,6 +89,19 @@ class Account:
     def current(self) -> Subscription | None:
         """The subscription in service, if there is one."""
         return next((s for s in reversed(self.subscriptions) if s.ended_at is None), None)
+
+    @property
+    def bought_minor(self) -> int | None:
+        """What a period of the first subscription cost when it was bought."""
+        if not self.subscriptions:
+            return None
+        first = self.subscriptions[0]
+        moves = (change for change in self.changes if change.subscription_id == first.subscription_id)
+        return next((move.from_amount_minor for move in moves), first.amount_minor)
+
+    def serves(self, at: datetime) -> bool:
+        """Whether a subscription was in service at that instant."""
+        return any(s.started_at <= at and (s.ended_at is None or at < s.ended_at) for s in self.subscriptions)
 
 
 def add_months(day: date, months: int) -> date:
@@ -153,6 +184,7 @@ class _Plan:
         self.price = price_minor(self.plan, self.interval, self.currency)
         # One in four yearly customers still pays an older, lower price; the renewal mail must name the new one.
         self.amount = self.price * 9 // 10 if self.interval == "year" and draws.chance(25) else self.price
+        self.whims = person.stream("moves")
 
     def run(self, started_at: datetime, first_bill_on: date, number: int) -> None:
         """Write all rows. The first charge falls on `first_bill_on`, the rest on the same day of later periods."""
@@ -176,9 +208,10 @@ class _Plan:
         unpaid_until = self._bill(subscription_id, f"I{self.person.customer_id[1:]}-{bill}", due)
         if unpaid_until:
             return _End(unpaid_until, "payment_failed") if unpaid_until < self.now else _End(None, None)
-        if not self.draws.chance(CANCELLED_PERCENT[self.interval]):
+        requested_at = self._leaves_at(due, next_due)
+        if requested_at is None:
+            self._move(subscription_id, due, next_due)
             return _End(None, None)
-        requested_at = due + timedelta(days=self.draws.between(1, (next_due - due).days - 1), minutes=37)
         if requested_at >= self.now:
             return _End(None, None)
         at_end = self.draws.chance(80)
@@ -186,6 +219,29 @@ class _Plan:
         end = _End(ended_at if ended_at < self.now else None, "cancellation_requested", requested_at)
         self._money_back(f"I{self.person.customer_id[1:]}-{bill}", end)
         return end
+
+    def _leaves_at(self, due: datetime, next_due: datetime) -> datetime | None:
+        """When the customer asks for the end, if they do so in this period."""
+        if self.draws.chance(CANCELLED_PERCENT[self.interval]):
+            return due + timedelta(days=self.draws.between(1, (next_due - due).days - 1), minutes=37)
+        return self._told(LEAVERS, due, next_due)
+
+    def _move(self, subscription_id: str, due: datetime, next_due: datetime) -> None:
+        """Now and then somebody moves to the other plan; the next bill is the first to show it."""
+        moves = self.whims.chance(MOVED_PERCENT[self.interval])
+        drawn = due + timedelta(days=self.whims.between(1, (next_due - due).days - 1), minutes=self.whims.below(600))
+        at = self._told(MOVERS, due, next_due) or (drawn if moves else None)
+        if at is None or at >= self.now:
+            return
+        plan = "pro" if self.plan == "team" else "team"
+        price = price_minor(plan, self.interval, self.currency)
+        self.account.changes.append(SubscriptionChange(subscription_id, at, self.plan, plan, self.amount, price))
+        self.plan, self.price, self.amount = plan, price, price
+
+    def _told(self, stories: dict[str, timedelta], due: datetime, next_due: datetime) -> datetime | None:
+        """The instant at which one of the stories has this customer act, if it lies in this period."""
+        ago = stories.get(self.person.customer_id)
+        return self.now - ago if ago and due < self.now - ago < next_due else None
 
     def _bill(self, subscription_id: str, invoice_id: str, due: datetime) -> datetime | None:
         """Write one bill; the instant the subscription dies of it, or None when it was or may yet be paid."""

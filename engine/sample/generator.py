@@ -26,8 +26,12 @@ from engine.sample.records import (
     PaymentFailure,
     PaymentMethod,
     Refund,
+    Response,
     Subscription,
+    SubscriptionChange,
+    Ticket,
 )
+from engine.sample.voice import responses, tickets
 
 Progress = Callable[[int, int], None]
 """Called with the customers done and their number."""
@@ -36,7 +40,7 @@ Instants = Callable[[datetime], str]
 
 
 def write_sample(folder: Path, today: date, customers: int = 5000, progress: Progress | None = None) -> None:
-    """Write `customers.csv`, the billing tables and `events/YYYY-MM.csv` under `folder`.
+    """Write `customers.csv`, the billing tables, `responses.csv`, `tickets.csv` and `events/YYYY-MM.csv` under `folder`.
 
     The export ends at 00:00 UTC of `today`; nothing but the documented faults of `dirt` lies later. At least
     `dirt.FEWEST_CUSTOMERS` customers are made.
@@ -45,18 +49,24 @@ def write_sample(folder: Path, today: date, customers: int = 5000, progress: Pro
     total = max(customers, dirt.FEWEST_CUSTOMERS)
     people: list[Customer] = []
     accounts: list[Account] = []
+    answers: list[Response] = []
+    asked: list[Ticket] = []
     done: list[Deed] = []
     for number in range(1, total + 1):
         somebody = person(number, today)
         account = live_through(somebody, now)
         people.append(_customer(somebody, account))
         accounts.append(account)
+        answers += responses(somebody, account, now)
+        asked += tickets(somebody, account, now)
         done += deeds(somebody, account, now)
         if progress:
             progress(number, total)
     dirt.soil_customers(people)
     _write(folder / "customers.csv", Customer, _cells(people, _utc))
     _write_billing(folder, accounts)
+    _write(folder / "responses.csv", Response, _cells(answers, _utc))
+    _write(folder / "tickets.csv", Ticket, _cells(asked, _utc))
     _write_events(folder / "events", done, now)
 
 
@@ -91,10 +101,12 @@ def _write_billing(folder: Path, accounts: Sequence[Account]) -> None:
     dirt.soil_invoices(invoices)
     dirt.soil_cards(cards)
     subscriptions = (row for account in accounts for row in account.subscriptions)
+    changes = (row for account in accounts for row in account.changes)
     failures = (row for account in accounts for row in account.failures)
     refunds = (row for account in accounts for row in account.refunds)
     disputes = (row for account in accounts for row in account.disputes)
     _write(folder / "subscriptions.csv", Subscription, _cells(subscriptions, _utc))
+    _write(folder / "subscription_changes.csv", SubscriptionChange, _cells(changes, _utc))
     _write(folder / "invoices.csv", Invoice, _cells(invoices, _office))
     _write(folder / "payment_failures.csv", PaymentFailure, _cells(failures, _office))
     _write(folder / "payment_methods.csv", PaymentMethod, _cells(cards, _utc))

@@ -47,6 +47,17 @@ class Subscription(NamedTuple):
     anchor_date: date
 
 
+class SubscriptionChange(NamedTuple):
+    """A move to another plan, and what a period costs before and after it."""
+
+    subscription_id: str
+    at: datetime
+    from_plan: str
+    to_plan: str
+    from_amount_minor: int
+    to_amount_minor: int
+
+
 class Invoice(NamedTuple):
     """One bill. `failed_at` and `last_failed_at` are the first and the latest failed charge.
 
@@ -116,6 +127,29 @@ class Dispute(NamedTuple):
     at: datetime
     kind: str
     status: str
+
+
+class Response(NamedTuple):
+    """An answer to the question how likely the customer is to recommend the company, from 0 to 10."""
+
+    response_id: str
+    customer_id: str
+    survey: str
+    score: int
+    reason: str | None
+    comment: str | None
+    at: datetime
+
+
+class Ticket(NamedTuple):
+    """A question to the support desk."""
+
+    ticket_id: str
+    customer_id: str
+    opened_at: datetime
+    closed_at: datetime | None
+    priority: str
+    text: str
 
 
 class Event(NamedTuple):

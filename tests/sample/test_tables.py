@@ -11,7 +11,10 @@ from engine.sample import dirt, write_sample
 from engine.warehouse.tables import TABLES
 from tests.sample.rows import TODAY, rows_of
 
-BILLING = ("subscriptions", "invoices", "payment_failures", "payment_methods", "refunds", "disputes")
+BILLING = (
+    "subscriptions", "subscription_changes", "invoices", "payment_failures", "payment_methods", "refunds", "disputes",
+)  # fmt: skip
+VOICE = ("responses", "tickets")
 
 
 def digest(folder: Path) -> str:
@@ -60,7 +63,7 @@ def test_a_tiny_sample_still_holds_every_fault(tmp_path: Path) -> None:
 # The contract of the tables.
 
 
-@pytest.mark.parametrize("table", ["customers", *BILLING])
+@pytest.mark.parametrize("table", ["customers", *BILLING, *VOICE])
 def test_columns_have_the_contracts_names(small: Path, table: str) -> None:
     ours = {"customers": {"first_name"}, "invoices": {"access_until"}}.get(table, set())
     header = rows_of(small, table)[0].keys() if rows_of(small, table) else ()
@@ -80,10 +83,12 @@ def test_every_address_is_one_that_cannot_exist(whole: Path) -> None:
 
 def test_rows_belong_to_known_customers_and_invoices(whole: Path) -> None:
     customers = {row["customer_id"] for row in rows_of(whole, "customers")}
-    for table in ("subscriptions", "invoices", "payment_methods", "refunds", "disputes", "events"):
+    for table in ("subscriptions", "invoices", "payment_methods", "refunds", "disputes", *VOICE, "events"):
         assert {row["customer_id"] for row in rows_of(whole, table)} <= customers
     invoices = {row["invoice_id"] for row in rows_of(whole, "invoices")}
     assert {row["invoice_id"] for row in rows_of(whole, "payment_failures")} <= invoices
+    subscriptions = {row["subscription_id"] for row in rows_of(whole, "subscriptions")}
+    assert {row["subscription_id"] for row in rows_of(whole, "subscription_changes")} <= subscriptions
 
 
 def test_nothing_but_the_documented_fault_lies_after_the_export(whole: Path) -> None:
@@ -92,6 +97,7 @@ def test_nothing_but_the_documented_fault_lies_after_the_export(whole: Path) -> 
     for table, column in (
         ("customers", "signed_up_at"), ("subscriptions", "started_at"), ("subscriptions", "ended_at"),
         ("invoices", "failed_at"), ("invoices", "paid_at"), ("payment_failures", "at"), ("refunds", "at"),
+        ("subscription_changes", "at"), ("responses", "at"), ("tickets", "opened_at"), ("tickets", "closed_at"),
     ):  # fmt: skip
         newest = max(row[column] for row in rows_of(whole, table) if "-13-" not in row[column])
         assert f"{TODAY - timedelta(days=9)}" < newest[:10] < f"{TODAY}" or table == "refunds"
@@ -124,6 +130,77 @@ def test_an_invoice_repeats_its_first_and_last_failure(whole: Path) -> None:
             last["decline_code"],
         )
         assert not row["paid_at"] or row["paid_at"] > last["at"]
+
+
+def test_a_move_to_another_plan_shows_in_the_next_bill_and_in_no_earlier_one(whole: Path) -> None:
+    moves: dict[str, list[dict[str, str]]] = {}
+    for row in rows_of(whole, "subscription_changes"):
+        moves.setdefault(row["subscription_id"], []).append(row)
+    once = {subscription: rows[0] for subscription, rows in moves.items() if len(rows) == 1}
+    seen: Counter[str] = Counter()
+    for bill in rows_of(whole, "invoices"):
+        move, due_on = once.get(bill["subscription_id"]), (bill["failed_at"] or bill["paid_at"])[:10]
+        if move and due_on != move["at"][:10]:
+            side = "from" if due_on < move["at"] else "to"
+            assert abs(int(bill["amount_minor"])) == int(move[f"{side}_amount_minor"])
+            assert bill["product"] == f"Corkline {move[f'{side}_plan'].title()}"
+            seen[side] += 1
+    assert min(seen["from"], seen["to"]) > 100
+    for row in rows_of(whole, "subscriptions"):
+        if row["subscription_id"] in moves:
+            last = moves[row["subscription_id"]][-1]
+            assert (row["plan"], row["amount_minor"]) == (last["to_plan"], last["to_amount_minor"])
+
+
+def test_only_customers_with_a_plan_speak(whole: Path) -> None:
+    served: dict[str, list[tuple[str, str]]] = {}
+    for row in rows_of(whole, "subscriptions"):
+        served.setdefault(row["customer_id"], []).append((row["started_at"], row["ended_at"] or "9999"))
+    for table, column in (("responses", "at"), ("tickets", "opened_at")):
+        rows = rows_of(whole, table)
+        assert len(rows) > 500
+        for row in rows:
+            assert any(begin <= row[column] < end for begin, end in served[row["customer_id"]])
+
+
+def test_answers_are_scores_with_and_without_words(whole: Path) -> None:
+    rows = rows_of(whole, "responses")
+    assert {row["survey"] for row in rows} == {"nps"}
+    assert {int(row["score"]) for row in rows} == set(range(11))
+    assert {bool(row["comment"]) for row in rows} == {True, False}
+    assert all(bool(row["comment"]) == bool(row["reason"]) for row in rows)
+
+
+def test_most_tickets_are_closed_within_three_days_and_some_wait_longer(whole: Path) -> None:
+    rows = rows_of(whole, "tickets")
+    assert len({row["ticket_id"] for row in rows}) == len(rows)
+    quick = [
+        row for row in rows
+        if row["closed_at"] and datetime.fromisoformat(row["closed_at"]) - datetime.fromisoformat(row["opened_at"])
+        <= timedelta(days=3)
+    ]  # fmt: skip
+    assert 0.8 < len(quick) / len(rows) < 1
+    assert any(not row["closed_at"] for row in rows)
+    assert all(row["closed_at"] > row["opened_at"] for row in rows if row["closed_at"])
+
+
+@pytest.mark.parametrize("today", [date(2028, 2, 29), date(2027, 3, 1), date(2027, 1, 1), date(2026, 10, 25)])
+def test_whatever_the_day_somebody_has_just_cancelled_and_somebody_has_taken_the_smaller_plan(
+    today: date, tmp_path: Path
+) -> None:
+    write_sample(tmp_path, today, customers=120)
+    lately = f"{today - timedelta(days=2)}"
+    leaving = {
+        row["customer_id"] for row in rows_of(tmp_path, "subscriptions")
+        if row["cancel_at_period_end"] == "true" and row["status"] == "active" and row["cancel_requested_at"] >= lately
+        and row["current_period_end"] > f"{today}"
+    }  # fmt: skip
+    moved = {
+        row["subscription_id"] for row in rows_of(tmp_path, "subscription_changes")
+        if row["at"] >= lately and (row["from_plan"], row["to_plan"]) == ("team", "pro")
+    }  # fmt: skip
+    assert leaving >= {"C00066", "C00064"}
+    assert moved >= {"S00069-1", "S00119-1"}
 
 
 def test_nobody_has_two_subscriptions_in_service(whole: Path) -> None:
