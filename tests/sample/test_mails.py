@@ -22,14 +22,15 @@ FACTS = {
     "failed_at": "2026-11-19T08:00:00", "next_attempt_at": "2026-11-25T08:00:00", "paid_at": "2026-11-21T08:00:00",
     "invoice_numbers": "CL-1, CL-2", "number": "CL-1", "product": "Corkline Team", "new_card_last4": "1881",
     "outcome": "cancelled", "brand": "visa", "expires_on": "2026-12-31", "next_charge_on": "2027-01-04",
+    "ends_on": "2026-12-12", "years": 2, "projects": 41, "score": 9,
 }  # fmt: skip
 NOW = datetime(2026, 11, 22, 9)
 MAY_BE_MISSING = (
     "last_used_at", "plan", "next_amount_minor", "last4", "pay_url", "stops_on", "next_attempt_at", "invoice_numbers",
-    "number", "product", "new_card_last4", "brand", "next_charge_on",
+    "number", "product", "new_card_last4", "brand", "next_charge_on", "projects",
 )  # fmt: skip
 SERVICE = ("payment/", "renewal/")
-NOTHING_TO_DO = ("payment/settled",)
+NOTHING_TO_DO = ("payment/settled", "milestones/anniversary", "milestones/one-hundred")
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,27 @@ def test_a_mail_survives_everything_that_may_be_missing(name: str) -> None:
     assert not re.search(
         r"  |\bNone\b|\bnan\b|\{\{", made.text.replace("    COMEBACK50", "").replace("    RETURN30", "")
     )
+
+
+@pytest.mark.parametrize(("plan", "named"), [("team", True), ("pro", False), (None, False)])
+@pytest.mark.parametrize("locale", ["en-GB", "de-DE"])
+def test_the_smaller_plan_is_named_only_to_those_who_have_the_larger(
+    locale: str, plan: str | None, named: bool
+) -> None:
+    made = mail("cancellation-scheduled/why", {"first_name": "Kim", "locale": locale}, FACTS | {"plan": plan})
+    assert bool(re.search("smaller Pro plan|kleineren Tarif Pro", made.text)) == named
+    assert bool(re.search(r"smaller\s+Pro plan|kleineren Tarif Pro", made.html)) == named
+
+
+@pytest.mark.parametrize(("projects", "reports"), [(1, 0), (3, 1), (0, 4), (None, None)])
+@pytest.mark.parametrize("locale", ["en-GB", "de-DE"])
+def test_an_anniversary_counts_only_what_was_done(locale: str, projects: int | None, reports: int | None) -> None:
+    made = mail("milestones/anniversary", {"first_name": "Kim", "locale": locale}, FACTS | {
+        "years": 1, "projects": projects, "reports": reports,
+    })  # fmt: skip
+    assert ("1 " in made.text, "0 " in made.text) == (False, False)
+    assert bool(re.search("project|Projekt", made.text)) == bool(projects)
+    assert bool(re.search("report|Bericht", made.text)) == bool(projects and reports)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -111,6 +111,36 @@ def test_every_mail_reads_only_what_its_rule_provides(project: ProjectFiles, eva
             assert [str(problem) for problem in found] == []
 
 
+def test_what_customers_say_becomes_a_task_that_needs_no_consent(project: ProjectFiles) -> None:
+    heard = [rule for rule in project.rules if rule.id.startswith(("ticket-", "survey-low"))]
+    assert len(heard) == 3
+    for rule in heard:
+        assert {step.channel for step in rule.steps} == {"task"}
+        assert rule.class_ == "service"
+        assert rule.blocks == ("marketing",)
+
+
+def test_who_has_cancelled_gets_one_note_and_neither_tips_nor_thanks_besides(project: ProjectFiles) -> None:
+    (leaving,) = (rule for rule in project.rules if rule.id == "cancellation-scheduled")
+    assert len(leaving.steps) == 1
+    topics = {rule.id: rule.topic for rule in project.rules}
+    assert set(leaving.blocks) == {
+        topics[rule] for rule in ("share-a-report", "near-limit", "survey-high-score", "anniversary", "usage-halved")
+    }
+
+
+def test_nobody_is_asked_both_why_they_are_quiet_and_why_they_do_less(
+    evaluation: Evaluation, project: ProjectFiles
+) -> None:
+    evaluation.run()
+    found = evaluation.db.execute("SELECT c.cust, c.rule_no FROM candidate AS c").fetchall()
+    who = {
+        name: {cust for cust, no in found if project.rules[no].id == name} for name in ("gone-quiet", "usage-halved")
+    }
+    assert len(who["usage-halved"]) > 10
+    assert not who["gone-quiet"] & who["usage-halved"]
+
+
 def test_every_rule_finds_somebody(project: ProjectFiles, evaluation: Evaluation) -> None:
     evaluation.run()
     found = dict(evaluation.db.execute("SELECT rule_no, count(*) FROM candidate GROUP BY ALL").fetchall())
@@ -128,6 +158,10 @@ def test_a_case_of_each_kind_is_there_on_any_day(evaluation: Evaluation, project
         ("C00017", "payment-failed-soft"), ("C00020", "payment-failed-details"), ("C00006", "payment-failed-hard"),
         ("C00021", "payment-failed-authentication"), ("C00019", "payment-wish-to-stop"),
         ("C00046", "payment-lost-hard"), ("C00051", "payment-for-a-person"), ("C00060", "payment-for-a-person"),
+        ("C00066", "cancellation-scheduled"), ("C00064", "cancellation-scheduled"),
+        ("C00069", "smaller-plan"), ("C00119", "smaller-plan"),
+        ("C00057", "survey-low-score"), ("C00041", "survey-high-score"), ("C00045", "survey-high-score"),
+        ("C00072", "ticket-open-long"), ("C00083", "ticket-unhappy"), ("C00093", "ticket-unhappy"),
     }  # fmt: skip
     assert ("C00051", "payment-failed-hard") not in rules
 
