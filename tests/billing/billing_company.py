@@ -97,6 +97,10 @@ steps:
 
 FROM_STRIPE = tuple(name for name in TABLES if name in
                     {"subscriptions", "invoices", "payment_failures", "payment_methods", "refunds", "disputes"})  # fmt: skip
+SHIPPED = (
+    "payment-failed.yaml", "payment-for-a-person.yaml", "payment-lost.yaml", "payment-settled.yaml", "renewal.yaml",
+)  # fmt: skip
+"""Rules about payments, and the one they hold back."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -224,7 +228,8 @@ class Company:
         return self.tables(as_of, [name])[name]
 
     def _write_templates(self) -> None:
-        files = {f"{name}/mail.html": text for name, text in MAILS.items()} | {"call/note.txt": NOTE}
+        files = {f"{name}/mail.html": text for name, text in MAILS.items()}
+        files |= {"first/mail.de.html": MAIL, "call/note.txt": NOTE}
         for name, text in files.items():
             place = self.folder / "templates" / name
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -265,11 +270,11 @@ class StripeCompany(Company):
         customers = "{source: stripe}"
         if own is not None:
             customers = "{path: customers.csv}"
-            rows = "".join(f"{ours},{ours}@shop.example,{theirs}\n" for ours, theirs in own.items())
-            (folder / "customers.csv").write_text("customer_id,email,stripe_customer_id\n" + rows)
+            rows = "".join(f"{ours},{ours}@shop.example,Kim Lee,Kim,{theirs}\n" for ours, theirs in own.items())
+            (folder / "customers.csv").write_text("customer_id,email,name,first_name,stripe_customer_id\n" + rows)
         if shipped:
             shutil.copytree(ROOT / "templates", folder / "templates")
-            rules = {path.name: path.read_text() for path in (ROOT / "rules").glob("payment-*.yaml")}
+            rules = {name: (ROOT / "rules" / name).read_text() for name in SHIPPED}
         tables = [f"    customers: {customers}", *(f"    {name}: {{source: stripe}}" for name in FROM_STRIPE)]
         self._webhook = StripeWebhook([], (), livemode=True)
         super().__init__(folder, "\n".join(tables), rules, more)
