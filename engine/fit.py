@@ -19,7 +19,8 @@ from engine.project.trigger_spec import ColumnType
 from engine.project.types import EventNames
 from engine.store import Store
 from engine.triggers.base import EventName
-from engine.warehouse.contradictions import Contradiction, contradictions
+from engine.triggers.decline_codes import decline_codes
+from engine.warehouse.contradictions import Contradiction, contradictions, unknown_codes
 from engine.warehouse.guards import Doubt, doubts
 from engine.warehouse.sql import quote
 from engine.warehouse.staging import Issue, TableReport
@@ -124,7 +125,8 @@ def look_at_tables(project: Project, as_of: datetime, store: Store | None) -> Lo
         findings = [
             TableFinding(table, _source(project, table), reports[table], warehouse.columns(table)) for table in reports
         ]
-        return Look(findings, doubts(reports, rows_before, project.settings, as_of), contradictions(warehouse))
+        odd = [*contradictions(warehouse), *unknown_codes(warehouse, [one.code for one in decline_codes()])]
+        return Look(findings, doubts(reports, rows_before, project.settings, as_of), odd)
     finally:
         warehouse.close()
         warehouse.db.close()

@@ -43,7 +43,7 @@ class PaymentFailed(Trigger):
     paid, voided or written off. `group` is what the customer can do about it: `soft` (wait, or see to the balance),
     `details` (enter the card again), `hard` (use another card), `authentication` (confirm with the bank),
     `wish-to-stop` (told the bank to stop). The ladder counts from the first failure since which the group has not
-    changed. Test cards and faults of our own are never found.
+    changed. Test cards and faults of our own are never found. `fact.next_attempt_at` is empty once it is past.
 
     As far as the tables tell, a case waits while a dispute is open, a payment is under way, collection is paused, the
     card has just been replaced or renewed, or a person has put it on hold; it goes on with the next failure where it

@@ -5,7 +5,7 @@ They are used as they are, instants before status words, because nobody but the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.warehouse.sql import Bound, execute
@@ -71,6 +71,37 @@ def contradictions(warehouse: Warehouse) -> list[Contradiction]:
     Events that stay on a server are not looked at: it would take a copy of every row.
     """
     return [found for check in _CHECKS if _possible(warehouse, check) for found in _count(warehouse, check)]
+
+
+_CODES = {"payment_failures": ("outcome_reason", "decline_code", "error_code"), "invoices": ("decline_code",)}
+"""What says why a payment failed; an invoice does only where there is no table of its tries."""
+
+
+def unknown_codes(warehouse: Warehouse, known: Iterable[str]) -> list[Contradiction]:
+    """Failed payments with a code that is none of `known`, and the commonest three; all columns must have been staged.
+
+    Nothing contradicts them, and yet nobody knows what they mean: what the customer is told is a guess.
+    """
+    table = next((table for table in _CODES if table in warehouse.shapes), None)
+    columns = [name for name in _CODES[table] if warehouse.shapes[table].has(name)] if table else []
+    if not table or not columns:
+        return []
+    bound = Bound()
+    said = ", ".join(f"lower(trim({name}))" for name in columns)
+    listed = ", ".join(bound(code) for code in known)
+    statement = (
+        f"WITH said AS (SELECT row_no, unnest([{said}]) AS code FROM (SELECT *, row_number() OVER () AS row_no FROM t_{table})), "
+        f"unlisted AS (SELECT * FROM said WHERE code <> '' AND code NOT IN ({listed})) "
+        "SELECT (SELECT count(DISTINCT row_no) FROM unlisted), left(code, 40) FROM unlisted "
+        "GROUP BY code ORDER BY count(*) DESC, code LIMIT 3"
+    )
+    with warehouse.source.reading(table):
+        rows = execute(warehouse.db, statement, bound).fetchall()
+    if not rows:
+        return []
+    commonest = ", ".join(str(code) for _, code in rows)
+    text = f"carry a code that is not listed (soft, unless another signal says more): {commonest}"
+    return [Contradiction(table, text, int(rows[0][0]))]
 
 
 def _possible(warehouse: Warehouse, check: _Check) -> bool:
