@@ -25,7 +25,13 @@ KINDS = {
 }  # fmt: skip
 """What each path of the API lists, by its objects' own word."""
 
-WORDS = {401: "Invalid API Key provided", 404: "No such thing", 429: "Too many requests", 500: "Something went wrong"}
+WORDS = {
+    401: "Invalid API Key provided",
+    403: "This key may not do that",
+    404: "No such thing",
+    429: "Too many requests",
+    500: "Something went wrong",
+}
 
 
 class StripeServer:
