@@ -111,11 +111,11 @@ def test_every_mail_reads_only_what_its_rule_provides(project: ProjectFiles, eva
             assert [str(problem) for problem in found] == []
 
 
-def test_what_customers_say_becomes_a_task_that_needs_no_consent(project: ProjectFiles) -> None:
+def test_what_customers_say_becomes_a_task_at_once_and_needs_no_consent(project: ProjectFiles) -> None:
     heard = [rule for rule in project.rules if rule.id.startswith(("ticket-", "survey-low"))]
     assert len(heard) == 3
     for rule in heard:
-        assert {step.channel for step in rule.steps} == {"task"}
+        assert {(step.channel, step.send_at) for step in rule.steps} == {("task", time(0))}
         assert rule.class_ == "service"
         assert rule.blocks == ("marketing",)
 
