@@ -16,6 +16,9 @@ STRIPE_TABLES = (
 )  # fmt: skip
 """Tables that may say `source: stripe`."""
 
+SAME_TRY_S = 300
+"""Failures of one invoice this close together are one try, told by several of Stripe's objects."""
+
 
 class Stripe(StrictModel):
     """How Stripe is heard and asked. Only what belongs to this account and mode is taken.

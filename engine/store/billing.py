@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
 
+from engine.project.billing_settings import SAME_TRY_S
 from engine.store import billing_tables as tables
 from engine.store import bulk
 from engine.store.connect import Database, instant_text
@@ -31,9 +32,6 @@ KINDS: Mapping[str, Table] = {
     "refund": tables.stripe_refund,
 }
 """The table of each kind of row."""
-
-SAME_TRY_S = 300
-"""Failures of one invoice this close together are one try, told by several objects."""
 
 _FIRST_PATIENCE = timedelta(seconds=30)
 _LONGEST_PATIENCE = timedelta(hours=1)

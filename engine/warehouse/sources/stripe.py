@@ -12,13 +12,11 @@ from pathlib import Path
 import duckdb
 
 from engine.errors import HoldfastError, SetupError, UnavailableError
+from engine.project.billing_settings import SAME_TRY_S
 from engine.project.settings import TableSettings
 from engine.warehouse.sources.base import Only, RawColumn, Source
 from engine.warehouse.sql import csv_list, literal
 from engine.warehouse.tables import TABLES
-
-SAME_TRY_S = 300
-"""Failures of one invoice this close together are one try, told by several objects."""
 
 _OF_CUSTOMER = "customer IN ({ids})"
 _OF_INVOICES = f"invoice IN (SELECT id FROM stripe_invoice WHERE {_OF_CUSTOMER})"
@@ -26,7 +24,7 @@ _OF_TRIES = f"{_OF_CUSTOMER} OR {_OF_INVOICES} OR intent IN (SELECT intent FROM 
 _RAW: Mapping[str, str] = {
     "stripe_customer": "id IN ({ids})", "stripe_subscription": _OF_CUSTOMER, "stripe_product": "",
     "stripe_invoice": _OF_CUSTOMER, "stripe_try": _OF_TRIES, "stripe_link": _OF_INVOICES,
-    "stripe_method": _OF_CUSTOMER, "stripe_moment": "", "stripe_dispute": "", "stripe_refund": "",
+    "stripe_method": _OF_CUSTOMER, "stripe_moment": f"method IN (SELECT id FROM stripe_method WHERE {_OF_CUSTOMER})", "stripe_dispute": "", "stripe_refund": "",
 }  # fmt: skip
 """Tables of the state, and which of their rows are about some customers only; '' where there are few enough."""
 
@@ -171,6 +169,7 @@ class StripeSource(Source):
                 raise
             self._is_empty = True
             return
+        self.errors = inner.errors
         try:
             inner.describe("stripe_customer")
             self._is_empty = False
@@ -223,7 +222,7 @@ class WithStripe(Source):
 
     def __init__(self, main: Source, stripe: StripeSource, from_stripe: frozenset[str]) -> None:
         self.main, self.stripe, self._from_stripe = main, stripe, from_stripe
-        self.in_place, self.errors = main.in_place, main.errors
+        self.in_place, self.errors = main.in_place, (*main.errors, *stripe.errors)
         super().__init__(main.url, main.root, main.tables, main.db)
 
     def open(self) -> None:
