@@ -263,6 +263,16 @@ def test_what_is_not_there_is_said_to_be_gone(company: StripeCompany) -> None:
         StripeApi(company.project.settings.stripe).invoice("in_unknown")
 
 
+def test_bills_that_seemed_gone_come_back_with_a_sync(company: StripeCompany, stripe: StripeServer) -> None:
+    company.live(*bought(), *failure(invoice(), 0))
+    assert company.on_day(3) == []  # the key was another account's, where there is no such bill
+    stripe.now = when(4)
+    stripe.holds(customer(), subscription(), *declined("insufficient_funds"))
+    sync(company.project.settings, company.store, when(4))
+    stripe.now = when(7, 2.5)
+    assert company.on_day(7) == ["cus_1: soft-2"]
+
+
 def everything() -> list[Thing]:
     """An account with one bill that failed, and events of which none was heard."""
     told = [*bought(), *failure(invoice(), 0)]

@@ -99,6 +99,15 @@ def test_a_payment_under_way_holds_the_ladder_and_its_failure_goes_on_with_it(co
     assert company.on_day(8) == ["cus_1: soft-2"]
 
 
+def test_a_payment_begun_after_planning_stops_the_mail(company: StripeCompany) -> None:
+    """Case 16."""
+    company.live(*bought(), *failure(invoice(), 0))
+    company.day(when(3, 2.5), send=False)
+    company.live(*processing(3.105))
+    assert company.send(when(3, 2.6), planned_at=when(3, 2.5)) == []
+    assert company.why_not() == {"processing": 1}
+
+
 def test_a_payment_under_way_for_the_first_time_is_no_case(company: StripeCompany) -> None:
     """Case 16."""
     company.live(

@@ -28,6 +28,7 @@ from stripe_things import (
     when,
 )
 
+from engine.fit import look_at_tables
 from engine.inbound.stripe_events import StripeWebhook
 
 SECRET = "whsec_test"
@@ -216,6 +217,13 @@ def test_an_unknown_decline_code_counts_as_soft(company: StripeCompany, code: st
     company.live(*bought(), *failure(invoice(), 0, code))
     assert company.on_days(0, 3) == {3: ["cus_1: soft-1"]}
     assert "soft" in company.text()
+
+
+def test_an_unknown_decline_code_is_told_of_among_the_oddities_of_the_tables(company: StripeCompany) -> None:
+    """Case 34."""
+    company.live(*bought(), *failure(invoice(), 0, "brand_new_code"))
+    odd = look_at_tables(company.project, when(1), company.store).contradictions
+    assert any("brand_new_code" in one.text for one in odd)
 
 
 def unheard_of(told: Sequence[Thing]) -> list[Thing]:

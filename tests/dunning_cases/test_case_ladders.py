@@ -159,6 +159,16 @@ def test_a_failure_in_the_future_by_skew_waits_for_its_time(tmp_path: Path) -> N
     assert company.day(datetime(2026, 11, 16, 9)) == []
 
 
+def test_a_payment_dated_a_little_ahead_of_our_clock_stops_the_mail_all_the_same(company: StripeCompany) -> None:
+    """Case 25."""
+    company.live(*bought(), *failure(invoice(), 0))
+    ahead = at(3, 2.5 * 3600 + 120)
+    settled = {**invoice(), "status": "paid", "amount_paid": 2900, "amount_remaining": 0}
+    told = event("invoice.paid", {**settled, "status_transitions": {"paid_at": ahead}}, ahead)
+    company.hear([told], when(3, 2.5))
+    assert company.on_day(3) == []
+
+
 # Edits.
 
 

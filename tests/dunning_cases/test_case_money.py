@@ -91,6 +91,28 @@ def test_a_part_that_was_paid_goes_on_with_the_same_ladder_and_the_new_amount(co
     assert company.outcomes(when(8)) == {"open": 1}
 
 
+def test_a_mail_planned_before_a_part_was_paid_leaves_with_the_rest(company: StripeCompany) -> None:
+    """Case 9."""
+    bill = invoice()
+    company.live(*bought(), *failure(bill, 0))
+    company.day(when(3, 2.5), send=False)
+    company.live(event("invoice.updated", {**bill, "amount_paid": 1900, "amount_remaining": 1000}, at(3, 9060)))
+    assert company.send(when(3, 2.6), planned_at=when(3, 2.5)) == ["cus_1: soft-1"]
+    assert company.letters[-1].subject == "About €10.00"
+
+
+def test_a_part_of_which_only_the_payment_was_told_is_read_before_the_mail_leaves(
+    asking: StripeCompany, stripe: StripeServer
+) -> None:
+    """Case 9."""
+    bill = invoice()
+    asking.live(*bought(), *failure(bill, 0), event("invoice_payment.paid", link(), at(1)))
+    stripe.now = when(3, 2.5)
+    stripe.holds({**bill, "amount_paid": 1900, "amount_remaining": 1000})
+    assert asking.on_day(3) == ["cus_1: soft-1"]
+    assert asking.letters[-1].subject == "About €10.00"
+
+
 @pytest.mark.parametrize(("minimum", "sent"), [(None, ["cus_1: soft-2"]), (500, [])])
 def test_a_rest_below_the_minimum_is_let_go_only_where_the_rule_says_so(
     tmp_path: Path, minimum: int | None, sent: list[str]
