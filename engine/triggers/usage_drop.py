@@ -83,7 +83,7 @@ class UsageDrop(Trigger):
             "strftime(o.today, '%Y-%m-%d')", instant_of(wall, "z"),
             {
                 "before": lambda: before, "now": lambda: now,
-                "change": lambda: f"CAST(round(({now} - {before}) * 100 / {before}) AS BIGINT)",
+                "change": lambda: f"CAST(round(({now} - {before}) * 100 / nullif({before}, 0)) AS BIGINT)",
             },
         )  # fmt: skip
 

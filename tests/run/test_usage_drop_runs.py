@@ -7,6 +7,8 @@ from datetime import date, datetime, timedelta
 import pytest
 from run_company import Company
 
+from engine.explain import explain
+
 DROP = """rule: drop
 status: active
 trigger:
@@ -107,3 +109,10 @@ def test_who_could_not_be_written_to_yet_is_when_it_is_possible(shop: Company) -
     shop.customers[0]["email"] = "ann@example.com"
     shop.run(FIRST_DAY + timedelta(days=2))
     assert occurrences(shop) == {"2026-05-03"}
+
+
+def test_a_customer_who_never_used_it_can_be_explained(shop: Company) -> None:
+    """Nothing before means no change in per cent, and no division by nothing."""
+    shop.customer("idle")
+    explained = explain(shop.project(), shop.store, "idle", FIRST_DAY)
+    assert [rule.rule.id for rule in explained.rules] == ["drop"]
