@@ -251,7 +251,11 @@ def _letter(outbox: Path, message: OutboxMessage, mail: Mail) -> Letter | None:
     body = read.get_body(("plain",))
     text = body.get_content() if body is not None else ""
     return Letter(
-        message.customer_id, message.step, read["To"], read["Subject"], text.replace("\N{NO-BREAK SPACE}", " ")
+        message.customer_id,
+        message.step,
+        read["To"].addresses[0].addr_spec,
+        read["Subject"],
+        text.replace("\N{NO-BREAK SPACE}", " "),
     )
 
 

@@ -135,6 +135,21 @@ def test_the_look_before_a_mail_is_no_new_failure(company: StripeCompany, stripe
     assert [row["at"] for row in company.table("payment_failures", when(4))] == [when(0)]
 
 
+def test_a_new_card_that_was_heard_of_after_the_look_still_holds_the_next_mail(
+    company: StripeCompany, stripe: StripeServer
+) -> None:
+    stripe.holds(invoice(created=at(0)), {**link("in_1", "pi_in_1"), "created": at(0)})
+    stripe.holds(intent("pi_in_1", charge="ch_in_1_0", created=at(0)))
+    stripe.holds(charge("ch_in_1_0", created=at(0), payment_intent="pi_in_1"))
+    company.live(*bought(), *failure(invoice(), 0))
+    assert company.on_day(3) == ["cus_1: soft-1"]
+    chosen = customer(invoice_settings={"default_payment_method": "pm_2"})
+    late = [event("payment_method.attached", method(), at(3, 8980)), event("customer.updated", chosen, at(3, 8990))]
+    company.hear(late, THIRD_DAY + timedelta(minutes=2))
+    stripe.now = when(7, 2.5)
+    assert company.on_day(7) == []
+
+
 def test_without_a_key_to_ask_with_check_says_that_no_mail_will_leave(tmp_path: Path) -> None:
     company = StripeCompany(tmp_path / "company", more=ASKS)
     told = CliRunner().invoke(app, ["-C", str(company.folder), "check"], prog_name="holdfast").output

@@ -1,0 +1,16 @@
+"""The rules and mails that come with Holdfast, where everything comes from Stripe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from billing_company import StripeCompany
+from stripe_things import bought, failure, invoice
+
+
+def test_the_shipped_mails_need_nothing_that_stripes_customers_do_not_have(tmp_path: Path) -> None:
+    company = StripeCompany(tmp_path / "company", shipped=True)
+    company.live(*bought(), *failure(invoice(), 0))
+    assert len(company.on_day(3)) == 1
+    assert "€29.00 for Team (invoice N-in_1) to your card ending in 0341" in company.text()
+    company.store.close()
