@@ -135,7 +135,7 @@ def test_the_look_before_a_mail_is_no_new_failure(company: StripeCompany, stripe
     assert [row["at"] for row in company.table("payment_failures", when(4))] == [when(0)]
 
 
-def test_a_new_card_that_was_heard_of_after_the_look_still_holds_the_next_mail(
+def test_a_new_card_heard_of_after_the_look_holds_the_next_mail_until_it_fails(
     company: StripeCompany, stripe: StripeServer
 ) -> None:
     stripe.holds(invoice(created=at(0)), {**link("in_1", "pi_in_1"), "created": at(0)})
@@ -148,6 +148,11 @@ def test_a_new_card_that_was_heard_of_after_the_look_still_holds_the_next_mail(
     company.hear(late, THIRD_DAY + timedelta(minutes=2))
     stripe.now = when(7, 2.5)
     assert company.on_day(7) == []
+    company.live(*failure(invoice(attempt_count=2), 8, last4="4242"))
+    stripe.holds(intent("pi_in_1", charge="ch_in_1_8", created=at(0), last4="4242"))
+    stripe.holds(charge("ch_in_1_8", created=at(8), payment_intent="pi_in_1", last4="4242"))
+    stripe.now = when(8, 2.5)
+    assert company.on_day(8) == ["cus_1: soft-2"]  # it was held, not planned and lost
 
 
 def test_without_a_key_to_ask_with_check_says_that_no_mail_will_leave(tmp_path: Path) -> None:
