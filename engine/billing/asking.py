@@ -9,7 +9,7 @@ from datetime import datetime
 
 from engine.billing.applying import Findings, apply_stripe_events
 from engine.billing.stripe_api import GoneError, Said, StripeApi
-from engine.billing.stripe_objects import Row, of_object
+from engine.billing.stripe_objects import of_object
 from engine.errors import HoldfastError
 from engine.project.settings import Settings
 from engine.store import OpenQuestion, Store
@@ -55,7 +55,7 @@ def ask_open_questions(api: StripeApi, store: Store, now: datetime) -> Asked:
                 _take_in(store, question, answer, now)
                 counts["answered"] += 1
             elif isinstance(answer, GoneError):
-                _is_gone(store, question, now)
+                store.billing.drop(question.kind, question.id)
                 counts["gone"] += 1
             else:
                 problem = str(answer)
@@ -65,15 +65,17 @@ def ask_open_questions(api: StripeApi, store: Store, now: datetime) -> Asked:
 
 
 def read_again(api: StripeApi, store: Store, invoices: Sequence[str], now: datetime) -> dict[str, str]:
-    """Read invoices through the API now; those that could not be read, with the reason."""
+    """Read invoices through the API now; those that could not be read, with the reason.
+
+    One that Stripe does not know is unread too: it was told of once and cannot be deleted any more, so the key is that
+    of another account.
+    """
     unread: dict[str, str] = {}
     questions = [OpenQuestion("invoice", ident, 0) for ident in invoices]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for question, answer in zip(questions, pool.map(lambda one: _answer(api, one), questions), strict=True):
             if isinstance(answer, Said):
                 _take_in(store, question, answer, now)
-            elif isinstance(answer, GoneError):
-                _is_gone(store, question, now)
             else:
                 unread[question.id] = str(answer)
     return unread
@@ -95,13 +97,3 @@ def _take_in(store: Store, question: OpenQuestion, answer: Said, now: datetime) 
     asked = (question.kind, question.id)
     further = [one for one in findings.questions if one != asked]
     store.billing.take_in(findings.rows, findings.links, further, now, checked=checked, answered=[asked])
-
-
-def _is_gone(store: Store, question: OpenQuestion, now: datetime) -> None:
-    """Stripe has no such object: an invoice was deleted as a draft, or belongs to another account."""
-    if question.kind == "invoice":
-        known = store.billing.invoice(question.id)
-        if known is not None:
-            gone = Row("invoice", question.id, now.replace(microsecond=0), 5, {**known, "status": "deleted"})
-            store.billing.take_in([gone], [], [], now, checked=[(question.id, now)])
-    store.billing.drop(question.kind, question.id)

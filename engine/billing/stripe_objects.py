@@ -82,6 +82,8 @@ def of_event(event: Object) -> Iterator[Finding]:
         thing = {**thing, "auto_updated": seen_at}
     if kind == "payment_method.attached":
         thing = {**thing, "attached": seen_at}
+    if thing.get("object") == "payment_intent":
+        thing = {**thing, "told_at": seen_at}
     if kind == "payment_method.detached":
         thing = {**thing, "customer": None}
     yield from of_object(thing, seen_at)
@@ -169,7 +171,7 @@ def _notice(thing: Object, seen_at: datetime, error: str | None) -> Iterator[Fin
     if ident is None:
         return
     intent = _ref(thing.get("payment_intent"))
-    yield Row("try", f"{ident}:{_seconds(seen_at)}", seen_at, _rank("try", "failed"), {
+    yield Row("try", f"{ident}:{_seconds(seen_at)}{':confirm' if error else ''}", seen_at, _rank("try", "failed"), {
         "at": seen_at, "state": "failed", "customer": _ref(thing.get("customer")), "invoice": ident, "intent": intent,
         "error_code": error,
     })  # fmt: skip
@@ -202,13 +204,25 @@ def _payment_intent(thing: Object, seen_at: datetime) -> Iterator[Finding]:
         state = "failed"
     if state:
         method = _mapping(error.get("payment_method")) or _mapping(error.get("source"))
-        yield Row("try", f"{ident}:{charge or _seconds(seen_at)}", seen_at, _rank("try", state), {
-            "at": seen_at, "state": state, "customer": _ref(thing.get("customer")), "invoice": invoice, "intent": ident,
-            **_card(method), **(_error(error) if state == "failed" else {}),
+        name, tried_at = _try_of(thing, charge, [*charges, _mapping(thing.get("latest_charge"))], seen_at)
+        yield Row("try", name, seen_at, _rank("try", state), {
+            "at": tried_at, "state": state, "customer": _ref(thing.get("customer")), "invoice": invoice,
+            "intent": ident, **_card(method), **(_error(error) if state == "failed" else {}),
         })  # fmt: skip
     for one in charges:
         yield from of_object(one, seen_at)
     yield from _nested(thing, seen_at, "latest_charge", "customer", "payment_method")
+
+
+def _try_of(thing: Object, charge: str | None, charges: list[Object], seen_at: datetime) -> tuple[str, datetime]:
+    """Name and instant of an intent's last try: its charge's, where one came along; else when an event told of it.
+
+    An intent that was read, and not told of, does not say when it was tried. Reading it must not look like a new try.
+    """
+    told_at = thing.get("told_at")
+    made_at = next((instant(one.get("created")) for one in charges if _id(one) == charge), None)
+    at = made_at or (told_at if isinstance(told_at, datetime) else instant(thing.get("created")) or seen_at)
+    return f"{_id(thing)}:{charge or (_seconds(at) if isinstance(told_at, datetime) else 'read')}", at
 
 
 def _error(error: Object) -> dict[str, object]:
@@ -269,6 +283,7 @@ def _customer(thing: Object, seen_at: datetime) -> Iterator[Finding]:
     locales = thing.get("preferred_locales")
     yield Row("customer", ident, seen_at, int(bool(thing.get("deleted"))), {
         "email": _text(thing.get("email")), "name": _text(thing.get("name")),
+        "first_name": _text(_mapping(thing.get("metadata")).get("first_name")),
         "locale": _text(locales[0]) if isinstance(locales, list) and locales else None,
         "country": _text(_mapping(thing.get("address")).get("country")),
         "currency": (_text(thing.get("currency")) or "").upper() or None, "created_at": instant(thing.get("created")),

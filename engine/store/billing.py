@@ -151,14 +151,6 @@ class Billing:
 
     # What the guard asks.
 
-    def invoice(self, ident: str) -> dict[str, Any] | None:
-        """One invoice's row without its version; None when it is not known."""
-        table = tables.stripe_invoice
-        with self._database.read() as connection:
-            found = connection.execute(select(table).where(table.c.id == ident)).mappings().first()
-        version = {"id", "seen_at", "rank", "digest", *_KNOWN}
-        return None if found is None else {name: value for name, value in found.items() if name not in version}
-
     def unchecked(self, invoices: Collection[str], since: datetime) -> dict[str, set[str]]:
         """For each of these invoices those to be read again: all open ones of its customer, itself among them, that
         were last read through the API before `since`. Invoices without any are left out.

@@ -35,6 +35,7 @@ stripe_customer = Table(
     Column("id", Text, primary_key=True),
     Column("email", Text),
     Column("name", Text),
+    Column("first_name", Text),  # the company's own word in `metadata.first_name`; Stripe has none
     Column("locale", Text),
     Column("country", Text),
     Column("currency", Text),

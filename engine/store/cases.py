@@ -12,7 +12,7 @@ from sqlalchemy import and_, delete, exists, func, or_, select
 from engine.store import bulk
 from engine.store.billing_tables import case_hold
 from engine.store.connect import FETCH_ROWS, Database, instant_text
-from engine.store.tables import exposure, message, run, suppression
+from engine.store.tables import UtcDateTime, attempt, exposure, message, run, suppression
 
 LONGEST_CASE = timedelta(days=180)
 """Mails older than this are about no case that is still open."""
@@ -86,10 +86,17 @@ class Cases:
             suppression.c.address_key == exposure.c.address_key, suppression.c.kind == "complained",
             suppression.c.at >= exposure.c.exposed_at, suppression.c.at < as_of,
         )  # fmt: skip
+        # What counts is when the mail had left: who pays while the provider is being called was not yet written to.
+        accepted = select(func.max(attempt.c.finished_at)).where(
+            attempt.c.message_id == message.c.id, attempt.c.result == "accepted"
+        )
+        left_at = func.coalesce(
+            accepted.correlate(message).scalar_subquery(), exposure.c.exposed_at, type_=UtcDateTime()
+        )
         query = (
             select(
                 exposure.c.rule, exposure.c.customer_id, exposure.c.occurrence, exposure.c.step, exposure.c.arm,
-                self._database.as_text(exposure.c.exposed_at), message.c.state, exposure.c.address_key, complained,
+                self._database.as_text(left_at.label("exposed_at")), message.c.state, exposure.c.address_key, complained,
             )
             .select_from(exposure.outerjoin(message, same))
             .where(

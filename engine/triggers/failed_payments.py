@@ -22,7 +22,7 @@ customer. A reason nobody knows does not exclude."""
 INVOICE_COLUMNS = (
     "subscription_id", "status", "amount_minor", "currency", "failed_at", "last_failed_at", "paid_at",
     "next_attempt_at", "attempt_count", "decline_code", "hosted_invoice_url", "billing_reason", "collection_method",
-    "livemode", "number", "product", "processing_since", "stops_on", "known_since",
+    "livemode", "number", "replaces", "product", "processing_since", "stops_on", "known_since",
 )  # fmt: skip
 FURTHER_TABLES = {
     "invoices": INVOICE_COLUMNS,
@@ -57,6 +57,11 @@ def case_facts(look: Lookup) -> dict[str, Callable[[], str]]:
         "currency": lambda: "r.currency", "group": lambda: "r.grp", "last4": lambda: _last4(look),
         "pay_url": lambda: _pay_url(look), "product": lambda: _product(look), "stops_on": lambda: ahead,
     }  # fmt: skip
+
+
+def case_id(look: Lookup) -> str:
+    """SQL for what a case is called: by the invoice that was issued anew as this one, so that the ladder goes on."""
+    return f"coalesce({look.column('r', 'invoices', 'replaces', 'VARCHAR')}, r.invoice_id)"
 
 
 def stops_on(look: Lookup) -> str:

@@ -16,6 +16,7 @@ from engine.triggers.failed_payments import (
     EARLIER_DAYS,
     FURTHER_TABLES,
     case_facts,
+    case_id,
     holds,
     is_open,
     oldest_open,
@@ -100,13 +101,13 @@ class PaymentFailed(Trigger):
             conditions += _for_mail(look)
         return Found(
             f"{look.shared(oldest_open(look, params.min_amount_minor))} AS r JOIN person AS p ON p.cust = r.cust",
-            (*conditions, *holds(look)), f"r.invoice_id || ':' || {about}", "r.anchored_at", facts,
+            (*conditions, *holds(look)), f"{case_id(look)} || ':' || {about}", "r.anchored_at", facts,
         )  # fmt: skip
 
 
 def _for_mail(look: Lookup) -> list[Condition]:
     most = look.bind(look.dunning.max_mails)
-    sent = "(SELECT mails FROM case_mail AS m WHERE m.invoice_id = r.invoice_id)"
+    sent = "(SELECT mails FROM case_mail AS m WHERE m.invoice_id = " + case_id(look) + ")"
     return [
         Condition(
             "the customer can be written to about it", "r.contact = 'mail' AND r.grp <> 'fraud'", {"group": "r.grp"}

@@ -192,6 +192,7 @@ TABLES: dict[str, Table] = {
                 "collection_method": _TEXT,
                 "livemode": _FLAG,
                 "number": _TEXT,
+                "replaces": _ID,
                 "product": _TEXT,
                 "paid_minor": _MINOR,
                 "paid_card": _TEXT,

@@ -16,7 +16,7 @@ from engine.project.billing_settings import SAME_TRY_S
 from engine.project.settings import TableSettings
 from engine.warehouse.sources.base import Only, RawColumn, Source
 from engine.warehouse.sql import csv_list, literal
-from engine.warehouse.tables import TABLES
+from engine.warehouse.tables import TABLES, Kind
 
 _OF_CUSTOMER = "customer IN ({ids})"
 _OF_INVOICES = f"invoice IN (SELECT id FROM stripe_invoice WHERE {_OF_CUSTOMER})"
@@ -76,7 +76,7 @@ _OF_CHARGE = """
 
 _TABLES: Mapping[str, str] = {
     "customers": """
-        SELECT id AS customer_id, email, name, locale, country, CAST(created_at AS TIMESTAMP) AS signed_up_at, currency,
+        SELECT id AS customer_id, email, name, first_name, locale, country, CAST(created_at AS TIMESTAMP) AS signed_up_at, currency,
             id AS stripe_customer_id, CAST(seen_at AS TIMESTAMP) AS updated_at FROM stripe_here""",
     "subscriptions": """
         SELECT s.id AS subscription_id, s.customer AS customer_id, s.status, coalesce(s.plan, p.name) AS plan,
@@ -95,7 +95,7 @@ _TABLES: Mapping[str, str] = {
             CAST(i.amount_minor AS BIGINT) AS amount_minor, i.currency, f.failed_at, f.last_failed_at,
             CAST(i.paid_at AS TIMESTAMP) AS paid_at, CAST(i.next_attempt_at AS TIMESTAMP) AS next_attempt_at,
             CAST(i.attempt_count AS BIGINT) AS attempt_count, f.decline_code, i.hosted_invoice_url, i.billing_reason,
-            i.collection_method, i.number, coalesce(p.name, s.plan) AS product,
+            i.collection_method, i.number, i.replaces, coalesce(p.name, s.plan) AS product,
             CAST(i.paid_minor AS BIGINT) AS paid_minor, t.paid_card, t.processing_since,
             CAST(i.known_since AS TIMESTAMP) AS known_since, CAST(i.seen_at AS TIMESTAMP) AS updated_at
         FROM stripe_invoice AS i JOIN stripe_here AS c ON c.id = i.customer
@@ -128,14 +128,14 @@ _TABLES: Mapping[str, str] = {
 """Our tables over those steps."""
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "customers": ("customer_id", "email", "name", "locale", "country", "signed_up_at", "currency", "stripe_customer_id",
+    "customers": ("customer_id", "email", "name", "first_name", "locale", "country", "signed_up_at", "currency", "stripe_customer_id",
                   "updated_at"),
     "subscriptions": ("subscription_id", "customer_id", "status", "plan", "interval", "amount_minor", "currency",
                       "started_at", "trial_end", "current_period_end", "cancel_at_period_end", "cancel_requested_at",
                       "ended_at", "cancel_reason", "collection_paused", "updated_at"),
     "invoices": ("invoice_id", "customer_id", "subscription_id", "status", "amount_minor", "currency", "failed_at",
                  "last_failed_at", "paid_at", "next_attempt_at", "attempt_count", "decline_code", "hosted_invoice_url",
-                 "billing_reason", "collection_method", "number", "product", "paid_minor", "paid_card",
+                 "billing_reason", "collection_method", "number", "replaces", "product", "paid_minor", "paid_card",
                  "processing_since", "known_since", "updated_at"),
     "payment_failures": ("invoice_id", "at", *_SIGNALS, "card", "last4", "card_country"),
     "payment_methods": ("payment_method_id", "customer_id", "brand", "last4", "exp_month", "exp_year", "is_default",
@@ -181,7 +181,8 @@ class StripeSource(Source):
     def describe(self, table: str, known: Container[str] = ()) -> list[RawColumn]:
         """The columns as the views give them, already of their types."""
         kinds = TABLES[table].columns
-        return [RawColumn(name, kinds[name].duck_type, kinds[name].duck_type) for name in COLUMNS[table]]
+        types = {name: kinds.get(name, Kind.TEXT).duck_type for name in COLUMNS[table]}
+        return [RawColumn(name, kind, kind) for name, kind in types.items()]
 
     def relation(self, table: str, columns: Sequence[str], only: Only | None = None) -> str:
         """Copies Stripe's objects over, once for the same customers, and shapes them. `only` holds Stripe's ids."""

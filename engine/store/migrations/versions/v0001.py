@@ -308,6 +308,7 @@ def _billing() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("email", sa.Text(), nullable=True),
         sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("first_name", sa.Text(), nullable=True),
         sa.Column("locale", sa.Text(), nullable=True),
         sa.Column("country", sa.Text(), nullable=True),
         sa.Column("currency", sa.Text(), nullable=True),
