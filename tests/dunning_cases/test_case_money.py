@@ -75,7 +75,7 @@ def test_what_is_paid_while_the_provider_is_called_counts_as_recovered_before_th
     found = asking.report(when(4))
     assert found.outcomes["recovered"].invoices == 1
     assert [(one.mails, one.invoices) for one in found.recoveries] == [(0, 1)]
-    assert asking.on_day(7) == []
+    assert asking.on_day(7) == ["cus_1: thanks"]  # who got the reminder is told that all is well, and nothing else
 
 
 def test_a_part_that_was_paid_goes_on_with_the_same_ladder_and_the_new_amount(company: StripeCompany) -> None:
