@@ -133,7 +133,7 @@ def shuffled(choices: st.DataObject, events: list[Thing]) -> tuple[list[Thing], 
 
 @needs_data
 @pytest.mark.parametrize("name", STORIES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(choices=st.data())
 def test_any_order_and_repetition_of_a_story_leaves_the_same_tables(name: str, choices: st.DataObject) -> None:
     events = STORIES[name]()
@@ -141,7 +141,7 @@ def test_any_order_and_repetition_of_a_story_leaves_the_same_tables(name: str, c
 
 
 @needs_data
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(choices=st.data())
 def test_any_order_and_repetition_of_a_story_sends_the_same_mails(choices: st.DataObject) -> None:
     events = story()
