@@ -72,8 +72,8 @@ def _in_bulk(text: str) -> str | None:
         WHERE strlen(x) = length(x) AND regexp_full_match(lower(trim(x, ' ')), $2) AND length(trim(x, ' ')) <= 254
           AND position('@' IN trim(x, ' ')) <= 65 AND NOT contains(lower(x), '@xn--') AND NOT contains(lower(x), '.xn--')
     """
-    row = duckdb.execute(query, [text, PLAIN_ADDRESS]).fetchall()[0]
-    return row[0] if row else None
+    rows = duckdb.execute(query, [text, PLAIN_ADDRESS]).fetchall()
+    return rows[0][0] if rows else None
 
 
 @pytest.mark.parametrize("text", [*ACCEPTED, *(text for text in REFUSED if "\x00" not in text)])

@@ -25,8 +25,7 @@ def said(**signals: str | None) -> tuple[Any, ...]:
     """Group and contact of one failed try that says this of itself; all columns are there."""
     row = {name: signals.get(name) for name in (*SIGNALS, "card_country")}
     columns = {name: f"CAST(${name} AS VARCHAR)" for name in row}
-    used = duckdb.execute(f"SELECT {group_sql(columns)}, {contact_sql(columns)}", row).fetchall()[0]
-    assert used is not None
+    (used,) = duckdb.execute(f"SELECT {group_sql(columns)}, {contact_sql(columns)}", row).fetchall()
     return used
 
 
