@@ -209,8 +209,7 @@ def _texts(
             parser.stream.expect("block_end")
             texts.append("")
         elif token.type == "block_begin" and parser.stream.current.test("name:endtrans"):
-            next(parser.stream)
-            parser.stream.expect("block_end")
+            next(parser.stream)  # Jinja reads the closing brace
             return [folded(text) for text in texts], values, number if number in bound else None
         else:
             parser.fail("trans holds words and values only; choose between whole sentences with if", token.lineno)
