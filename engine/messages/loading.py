@@ -174,7 +174,7 @@ class _Loader:
         for tag in self.catalogues.by_tag:
             if tag not in translations and self._speaks(default[1], tag, text is not None):
                 translations[tag] = self._variant(file, text, default[1], tag)
-        return MailTemplate(name, default[0], translations)
+        return MailTemplate(name, default[0], translations, tuple(default[1].messages))
 
     def _default(self, file: File, text: File | None) -> tuple[Variant, _Reading] | None:
         """The mail in its authors' language, put together to see that it can be."""

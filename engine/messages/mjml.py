@@ -80,6 +80,10 @@ _TAG = re.compile(r"<mj[\w-]*(?:\s(?:[^>\"']|\"[^\"]*\"|'[^']*')*)?>")
 #: What mrml would not copy into an attribute as it stands.
 _DELICATE = re.compile(rf"(?:&\w+;|&#\w+;|[^\x20-\x7e{OPENING}{CLOSING}]|[\\&])+")
 
+#: Nothing is fetched: no other file while compiling, no font from a stranger's server when a customer reads the mail.
+_ALONE = mrml.ParserOptions(include_loader=mrml.noop_loader())
+_WITHOUT_FONTS = mrml.RenderOptions(fonts={})
+
 
 class CannotCompile(Exception):  # noqa: N818 - told as a Problem by the caller
     """MJML that cannot be compiled; the message says why."""
@@ -94,7 +98,7 @@ def compiled(marked: Marked) -> str:
     _check_nesting(marked.text)
     text = _TAG.sub(lambda tag: _ATTRIBUTE.sub(lambda given: _guarded(given, marked), tag[0]), marked.text)
     try:
-        html = str(mrml.to_html(text, mrml.ParserOptions(include_loader=mrml.noop_loader())).content)
+        html = str(mrml.to_html(text, _ALONE, _WITHOUT_FONTS).content)
     except (OSError, ValueError) as fault:
         raise CannotCompile(f"MJML that is not well-formed: {fault}; see that every tag is closed") from fault
     if re.search(rf"<!--\[if(?:(?!-->).)*<!--{OPENING}", html, re.DOTALL):

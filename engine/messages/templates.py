@@ -13,6 +13,7 @@ from engine.errors import Problem, did_you_mean
 from engine.messages.composing import CannotCompose, Composed
 from engine.messages.grammar import CUSTOMER_NAMESPACES, Name
 from engine.messages.locales import canonical, chain, language
+from engine.messages.translation import Message
 from engine.project.durations import Duration
 
 LINKS = frozenset({"unsubscribe", "preferences"})
@@ -51,6 +52,8 @@ class MailTemplate:
     name: str
     default: Variant
     translations: Mapping[str, Variant]
+    messages: tuple[tuple[str, Message], ...] = ()
+    """Every text of the default that catalogues translate, with the path of its file; in the order they are read."""
 
     @property
     def variants(self) -> tuple[Variant, ...]:
