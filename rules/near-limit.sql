@@ -5,7 +5,7 @@ select
   'reports-20' as occurrence,
   max(case when numbered.n = 20 then numbered.at end) as anchor,
   count(*) as reports_shared,
-  25 - count(*) as reports_left
+  greatest(25 - count(*), 0) as reports_left
 from (
   select
     events.customer_id,
