@@ -300,6 +300,24 @@ HF517 load Styles that cannot be put into the tags
     Style sheets are written into the tags when templates are loaded. Markup that must be repaired for that, such as
     text directly in a table, would move conditions away from what they stand around. A condition stands around tags or
     inside a quoted value, never inside a tag.
+HF518 data A mail that made-up values do not fill
+    `check` fills every mail with values of a customer who does not exist, to look at it. This one fails even then.
+HF520 data An offer in a mail that is not marketing
+    Service and legal mail goes to people who did not agree to advertising. An offer in it makes it advertising.
+HF521 data What spam filters look for
+    Subjects in capitals, rows of exclamation marks, pretended answers, mails made of images.
+HF522 data An image without an alternative text
+    Many readers see no images; screen readers read the alt text aloud.
+HF523 data A long subject
+    Inboxes show about 60 characters, phones fewer. Say what matters first.
+HF524 data No preheader
+    Inboxes show it beside the subject. Without one they show whatever the mail begins with.
+HF525 data A mail that will be cut off
+    Gmail hides what comes after 100 kB of HTML behind a link, the unsubscribe link and the postal address with it.
+HF526 data A link without https
+    Links without encryption are warned of, and their readers can be watched.
+HF527 data Too little contrast
+    Text must stand out from its background by 4.5 : 1, large letters by 3 : 1.
 HF514 data A value nobody provides
     The rule's trigger, its facts and the mapped tables have no such name, so the mail could never be filled in.
 
