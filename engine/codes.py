@@ -290,6 +290,16 @@ HF512 load A translation that is not complete
     languages: until the variant is there, the whole mail is sent in the default language.
 HF513 load Braces that would reach the customer
     Two opening braces as literal text look like a template that went wrong. Leave them out.
+HF515 load MJML that cannot be used
+    Tags and attributes of mail.mjml and its layouts must be MJML's own, each where MJML allows it, every tag closed.
+    Conditions stand around whole elements: around sections, inside columns, or inside texts.
+HF516 load A catalogue that cannot be used
+    templates/locales/<language>.po is a gettext catalogue. A translation has the values and tags of its original, and as
+    many forms for numbers as the head of the file says. `holdfast i18n extract` writes the file.
+HF517 load Styles that cannot be put into the tags
+    Style sheets are written into the tags when templates are loaded. Markup that must be repaired for that, such as
+    text directly in a table, would move conditions away from what they stand around. A condition stands around tags or
+    inside a quoted value, never inside a tag.
 HF514 data A value nobody provides
     The rule's trigger, its facts and the mapped tables have no such name, so the mail could never be filled in.
 

@@ -22,6 +22,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Rules and data": {
         "check": ("check:check", "find mistakes in settings, rules and mails"),
+        "i18n": ("i18n:app", "the mails in other languages: extract, check"),
         "schema": ("check:schema", "print the JSON Schema of a rule, for editors"),
         "data": ("tables:app", "look at the tables: check, issues"),
     },

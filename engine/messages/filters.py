@@ -83,6 +83,15 @@ def plural(_: Context, count: object, one: str | None = None, other: str | None 
     return form.replace("{n}", formats.number(amount, rendering.locale))
 
 
+@pass_context
+def form(_: Context, count: object, rule: str) -> int:
+    """Which form of a translated text serves a number; `rule` is its catalogue's, empty for the authors' two forms."""
+    amount = formats.decimal_number(_given(count))
+    if not rule:
+        return 0 if formats.plural_category(amount, rendering.locale) == "one" else 1
+    return formats.gettext_form(amount, rule)
+
+
 def strict(number_filter: Callable[..., Any]) -> Callable[..., Any]:
     """Jinja's `int` and `float` make 0 of a missing value; here it fails the mail, naming the value."""
 
@@ -146,4 +155,5 @@ AUTHORS: Mapping[str, Callable[..., Any]] = {
 #: What only the loader writes into a template. The leading underscore cannot be typed: `grammar` refuses it.
 LOADERS: Mapping[str, Callable[..., Any]] = {
     "_joined": joined, "_charged": charged, "_attribute": attribute, "_link": link,
+    "_form": form,
 }  # fmt: skip

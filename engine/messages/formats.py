@@ -7,9 +7,11 @@ blank in the middle) an instant in UTC.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
+from gettext import c2py
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -129,3 +131,14 @@ def _parsed(value: object) -> date:
 def plural_category(value: Decimal, locale: str) -> str:
     """CLDR's word for a number in a language: one, few, many, other …"""
     return str(babel_locale(locale).plural_form(value))
+
+
+@lru_cache(maxsize=8192)
+def gettext_form(value: Decimal, rule: str) -> int:
+    """Which form serves a number by a catalogue's rule, such as `(n != 1)`. A fraction counts as its whole part."""
+    return int(_rule(rule)(int(abs(value))))
+
+
+@lru_cache(maxsize=64)
+def _rule(rule: str) -> Callable[[int], int]:
+    return c2py(rule)

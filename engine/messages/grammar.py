@@ -1,4 +1,4 @@
-"""Which Jinja a mail may be written in: an allow-list, node by node, with a rewriting that puts the bounds in.
+"""Which Jinja a mail may be written in: an allow-list, node by node.
 
 Read here: the names a file uses (`customer.plan` is `("customer", "plan")`), the files it refers to, and everything
 that is wrong with it. Calls reach only macros, blocks, `range`, `super`, `caller` and `loop.cycle`; attributes only the
@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import inspect
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jinja2 import nodes
@@ -20,8 +20,17 @@ from jinja2.visitor import NodeTransformer
 from engine.currencies import exponent
 from engine.errors import Problem, did_you_mean
 from engine.messages.formats import STYLES
-from engine.messages.html_place import LINK_ATTRIBUTES, HtmlPlace
+from engine.messages.html_place import HtmlPlace
 from engine.messages.sandbox import MailEnvironment
+from engine.messages.translation import (
+    TEXT_FUNCTION,
+    Message,
+    is_text_call,
+    mark,
+    message_of,
+    said,
+    text_of_call,
+)
 
 Name = tuple[str, str]
 
@@ -59,24 +68,17 @@ class Reading:
     free: frozenset[str] = frozenset()  # top-level names nobody in this file sets
     set_here: set[str] = field(default_factory=set)
     lines: dict[str, int] = field(default_factory=dict)  # of the first use of each bare name
+    messages: list[Message] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-
-    def stand_at(self, original: Reading) -> None:
-        """Take the places from the text this one was derived from; its own lines are not those of a file."""
-        self.names = {name: original.names.get(name, line) for name, line in self.names.items()}
-        self.lines = original.lines
-        targets = {reference.target for reference in self.references}
-        self.references = [reference for reference in original.references if reference.target in targets]
 
 
 def read(tree: nodes.Template, path: str, environment: MailEnvironment, *, is_html: bool) -> Reading:
-    """Check a parsed file and rewrite its tree in place."""
+    """Check a parsed file. `a ~ b` and `customer["plan"]` in it are rewritten to what is bounded and plainly named."""
     reader = _Reader(path, environment, HtmlPlace() if is_html else None)
     reader.learn_own_names(tree)
     reader.visit(tree)
-    tree.body.insert(0, _charge(tree))
     if not reader.reading.problems:
-        reader.reading.free = frozenset(find_undeclared_variables(tree)) - _CALLABLE_NAMES - {"self", "loop"}
+        reader.reading.free = frozenset(find_undeclared_variables(tree)) - _CALLABLE_NAMES - {"self", "loop", TEXT_FUNCTION}
     return reader.reading
 
 
@@ -117,35 +119,44 @@ class _Reader(NodeTransformer):
         return node
 
     def _piece(self, piece: nodes.Expr) -> nodes.Expr:
+        if not isinstance(piece, nodes.TemplateData):
+            piece = self.visit(piece)
+        self._stand(piece)
+        return piece
+
+    def _stand(self, piece: nodes.Expr) -> None:
+        """Whether a piece may stand where it stands."""
         if isinstance(piece, nodes.TemplateData):
             self._no_braces(piece, html.unescape(piece.data))
-            if self.place:
+            if self.place is not None:
                 self.place.feed(piece.data)
-            return piece
-        line = piece.lineno
-        piece = self.visit(piece)
-        if self.place is None:
-            return piece
-        wrapper = self._wrapper(piece, self.place)
-        self.place.inserted()
-        return _filtered(piece, wrapper, line) if wrapper else piece
+        elif self.place is not None:
+            refused = refusal(self.place)
+            if refused and not (self.place.kind == "value" and is_ours(piece)):
+                self.refuse(piece, "HF507", *refused)
+            self.place.inserted()
 
-    def _wrapper(self, piece: nodes.Expr, place: HtmlPlace) -> str | None:
-        """The filter that makes a value fit for where it stands in the HTML."""
-        kind, attribute = place.kind, place.attribute
-        if kind in {"text", "comment"} or (kind == "value" and _is_ours(piece)):
-            return None
-        if kind == "tag":
-            self.refuse(piece, "HF507", "a value inside a tag but outside quotes", 'expected attribute="{{ … }}"')
-        elif kind == "code":
-            self.refuse(piece, "HF507", "a value inside a script or style element", "expected in text")
-        elif attribute == "style" or attribute.startswith("on"):
-            self.refuse(
-                piece, "HF507", f"a value inside the attribute {attribute}", "choose between fixed texts with if"
-            )
-        elif attribute in LINK_ATTRIBUTES and place.at_start:
-            return "_link"
-        return "_attribute"
+    def visit_With(self, node: nodes.With) -> nodes.Node:  # noqa: N802
+        """`with` and `trans`."""
+        message = message_of(node)
+        return self.generic_visit(node) if message is None else self._translated(node, message)
+
+    def _translated(self, node: nodes.With, message: Message) -> nodes.With:
+        """Its values are read like all others; its words stand where the block does, in every language."""
+        if self.place is not None and self.place.kind != "text":  # its words may hold quotes
+            self.refuse(node, "HF507", "trans inside a tag", 'expected attribute="{{ _(\'…\') }}"')
+        if not message.singular:
+            self.refuse(node, "HF505", "trans without words", "expected the text between trans and endtrans")
+        node.targets = [self.visit(target) for target in node.targets]
+        node.values = [self.visit(value) for value in node.values]
+        message = replace(message, values={name: self.visit(value) for name, value in message.values.items()})
+        mark(node, message)
+        node.body = said(message, None)
+        self.reading.messages.append(message)
+        for output in node.find_all(nodes.Output):
+            for piece in output.nodes:
+                self._stand(piece)
+        return node
 
     def visit_Const(self, node: nodes.Const) -> nodes.Const:  # noqa: N802
         """Texts written out inside an expression."""
@@ -203,6 +214,13 @@ class _Reader(NodeTransformer):
         """Macros, blocks, and a few functions."""
         self._no_spreading(node)
         target = node.node
+        if is_text_call(node):
+            message = text_of_call(node)
+            if message is None:
+                self.refuse(node, "HF505", "_() without one written-out text", 'expected _("…"), or trans for values')
+            elif message.singular:
+                self.reading.messages.append(message)
+            return node
         if isinstance(target, nodes.Name):
             known = _CALLABLE_NAMES | self.macros
             if target.name not in known:
@@ -291,32 +309,28 @@ class _Reader(NodeTransformer):
             self.refuse(node, "HF505", "a computed file name", 'write the name out, such as "layouts/base.html"')
         return node
 
-    # What can repeat is charged for each turn; what can grow is charged for its length.
-
     def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802
         """A loop."""
         if node.recursive:
             self.refuse(node, "HF505", "a recursive loop", "nest the loops")
         self.generic_visit(node)
-        node.body.insert(0, _charge(node))
-        return node
-
-    def visit_Macro(self, node: nodes.Macro) -> nodes.Macro:  # noqa: N802
-        """A macro."""
-        self.generic_visit(node)
-        node.body.insert(0, _charge(node))
-        return node
-
-    def visit_Block(self, node: nodes.Block) -> nodes.Block:  # noqa: N802
-        """A block, which `self.name()` may repeat."""
-        self.generic_visit(node)
-        node.body.insert(0, _charge(node))
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:  # noqa: N802
         """`a ~ b`, through a filter that knows its bounds."""
         self.generic_visit(node)
         return _filtered(nodes.List(node.nodes, lineno=node.lineno), "_joined", node.lineno)
+
+
+def refusal(place: HtmlPlace) -> tuple[str, str] | None:
+    """Why no customer's value may stand at a place in HTML, and what is expected instead; None where it may."""
+    if place.kind == "tag":
+        return "a value inside a tag but outside quotes", 'expected attribute="{{ … }}"'
+    if place.kind == "code":
+        return "a value inside a script or style element", "expected in text"
+    if place.kind == "value" and (place.attribute == "style" or place.attribute.startswith("on")):
+        return f"a value inside the attribute {place.attribute}", "choose between fixed texts with if"
+    return None
 
 
 _PLAIN_LANGUAGE = "expected values, filters, if, for, set, macros, blocks and includes"
@@ -331,19 +345,12 @@ def _filtered(node: nodes.Expr, name: str, line: int) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=line)
 
 
-def _charge(node: nodes.For | nodes.Macro | nodes.Block | nodes.Template) -> nodes.Output:
-    """A charge for all literal text below a node, which its rendering may produce."""
-    literal = sum(len(piece.data) for piece in node.find_all(nodes.TemplateData))
-    charge = _filtered(nodes.Const(literal, lineno=node.lineno), "_charged", node.lineno)
-    return nodes.Output([charge], lineno=node.lineno)
-
-
 def _is_number(node: nodes.Node) -> bool:
     inner = node.node if isinstance(node, nodes.Neg) else node
     return isinstance(inner, nodes.Const) and isinstance(inner.value, int)
 
 
-def _is_ours(node: nodes.Expr) -> bool:
+def is_ours(node: nodes.Expr) -> bool:
     """A value the engine itself made fit for an attribute: a link, the language, the direction."""
     return _is_plain_member(node, {"links"}) or (isinstance(node, nodes.Name) and node.name in {"lang", "dir"})
 

@@ -18,7 +18,7 @@ class HtmlPlace:
     """Follows markup piece by piece. Branches of a template are read one after the other, as they stand.
 
     `kind`: between tags; inside a tag but in no quoted value; inside the quoted value of `attribute`; inside a comment;
-    inside the code of a `script` or `style` element.
+    inside the code of a `script`, `style` or `mj-style` element.
     """
 
     def __init__(self) -> None:
@@ -98,4 +98,4 @@ class HtmlPlace:
     def _close_tag(self) -> None:
         name = _TAG_NAME.match(self._tag)
         self._element = name[1].lower() if name and not self._tag.startswith("</") else ""
-        self.kind = "code" if self._element in {"script", "style"} else "text"
+        self.kind = "code" if self._element in {"script", "style", "mj-style"} else "text"

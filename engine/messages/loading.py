@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-from jinja2 import Template
+from functools import partial
 
 from engine.errors import Problem, SetupError, did_you_mean
+from engine.messages.catalogues import Catalogues
+from engine.messages.composing import CannotCompose, Composer, MailSource
 from engine.messages.grammar import CUSTOMER_NAMESPACES, NAMESPACES, TOP_NAMES, Name
 from engine.messages.header_text import HeaderTextError, one_line
 from engine.messages.locales import canonical, chain
-from engine.messages.sandbox import MailEnvironment
-from engine.messages.shelf import File, LanguageLoader, Sheet, Shelf
+from engine.messages.merging import Tongue
+from engine.messages.shelf import File, Sheet, Shelf
 from engine.messages.templates import LINKS, WORKSPACE, MailTemplate, NoteTemplate, Templates, Variant
+from engine.messages.translation import Message
 from engine.project.types import DayCount, StrictModel
 from engine.project.yaml_source import validate
 
-_MAIL = re.compile(r"(?!layouts/)(?P<name>.+)/mail\.html\Z")
-_TRANSLATED_MAIL = re.compile(r"(?!layouts/)(?P<name>.+)/mail\.(?P<tag>[^/]+)\.(?:html|txt)\Z")
+_MAIL = re.compile(r"(?!layouts/)(?P<name>.+)/mail\.(?:html|mjml)\Z")
+_TRANSLATED_MAIL = re.compile(r"(?!layouts/)(?P<name>.+)/mail\.(?P<tag>[^/]+)\.(?:html|mjml|txt)\Z")
 _NOTE = re.compile(r"(?!layouts/)(?P<name>.+)/note\.txt\Z")
 _FRONT_NAMES = frozenset({*NAMESPACES, "lang", "dir"})
-
-SheetOf = Callable[[File], Sheet | None]
-
 
 class FrontMatter(StrictModel):
     """What stands between the two `---` lines at the head of a mail."""
@@ -43,19 +42,33 @@ class NoteFrontMatter(StrictModel):
 
 
 @dataclass(frozen=True)
-class _Part:
-    """One file with all files it draws in, in one language."""
+class _Reading:
+    """A mail's or note's files in one language: those it names and all they draw in, and what stands at its head."""
 
-    template: Template
-    readings: tuple[tuple[File, Sheet], ...]
+    file: File
+    front: Mapping[str, Sheet]
+    drawn: Sequence[File]
 
     @property
     def names(self) -> dict[Name, tuple[str, int]]:
-        return {
-            name: (file.path, line)
-            for file, sheet in reversed(self.readings)
-            for name, line in sheet.reading.names.items()
-        }
+        """The values read, with the place of the first use."""
+        found: dict[Name, tuple[str, int]] = {}
+        for path, sheet in self._sheets:
+            for name, line in sheet.reading.names.items():
+                found.setdefault(name, (path, line))
+        return found
+
+    @property
+    def messages(self) -> list[tuple[str, Message]]:
+        """Everything to be translated, with its path."""
+        return [(path, message) for path, sheet in self._sheets for message in sheet.reading.messages]
+
+    @property
+    def _sheets(self) -> Iterator[tuple[str, Sheet]]:
+        for file in self.drawn:
+            yield file.path, file.sheet
+        for sheet in self.front.values():
+            yield self.file.path, sheet
 
 
 def load_templates(files: Mapping[str, str], *, default_locale: str) -> Templates:
@@ -64,38 +77,42 @@ def load_templates(files: Mapping[str, str], *, default_locale: str) -> Template
     `default_locale` is the language of the texts without one in their name: the workspace's. Raises SetupError with
     every problem of every template.
     """
-    loader = _Loader(Shelf(files), canonical(default_locale) or "en")
+    shelf, catalogues = Shelf(files), Catalogues(files)
+    loader = _Loader(shelf, catalogues, canonical(default_locale) or "en")
     mails = {mail.name: mail for mail in loader.mails()}
     notes = dict(loader.notes())
-    problems = {*loader.problems, *(problem for file in loader.shelf.files.values() for problem in file.problems)}
+    problems = {*loader.problems, *catalogues.problems, *(one for file in shelf.files.values() for one in file.problems)}
     if any(problem.severity == "error" for problem in problems):
         raise SetupError(problems)
     return Templates(mails, problems, notes)
 
 
 class _Lacking(Exception):  # noqa: N818 - a signal inside this file
-    """A part cannot be put together; its problems are noted."""
+    """A mail cannot be read; its problems are noted."""
 
 
 class _Loader:
-    """Puts the mails of a shelf together."""
+    """Finds the mails of a shelf and the languages each can be sent in."""
 
-    def __init__(self, shelf: Shelf, default_tag: str) -> None:
-        self.shelf, self.default_tag = shelf, default_tag
+    def __init__(self, shelf: Shelf, catalogues: Catalogues, default_tag: str) -> None:
+        self.shelf, self.catalogues, self.default_tag = shelf, catalogues, default_tag
+        self.composer = Composer(shelf)
         self.problems: set[Problem] = set()
-        self._environments: dict[tuple[str, bool], MailEnvironment] = {}
-        self._drawn: dict[str, list[File]] = {}  # by the path of a mail's HTML: every file that mail is made of
 
     def mails(self) -> Iterator[MailTemplate]:
-        """Every folder with a `mail.html`."""
+        """Every folder with a `mail.html` or `mail.mjml`."""
+        seen: set[str] = set()
         for file in list(self.shelf.files.values()):
             match = _MAIL.fullmatch(file.name)
-            if match:
+            if match is None:
+                self._refuse_orphan(file)
+            elif match["name"] in seen:
+                self._note(file, None, "HF510", "a second mail in this folder", "keep one of mail.html and mail.mjml")
+            else:
+                seen.add(match["name"])
                 mail = self._mail(match["name"], file)
                 if mail:
                     yield mail
-            else:
-                self._refuse_orphan(file)
 
     def notes(self) -> Iterator[tuple[str, NoteTemplate]]:
         """Every folder with a `note.txt`."""
@@ -106,33 +123,37 @@ class _Loader:
                 yield match["name"], note
 
     def _note_template(self, file: File) -> NoteTemplate | None:
-        given = self._front(file, NoteFrontMatter, "title")
+        tongue = Tongue(self.default_tag)
         try:
-            body = self._part(file, self.default_tag, is_html=False)
+            front, reading = self._read(file, None, NoteFrontMatter, "title", self.default_tag)
+            self._know_names(reading.names)
+            made = {key: self.composer.line(file, sheet, tongue) for key, sheet in reading.front.items()}
+            text = self.composer.text(file, tongue)
         except _Lacking:
             return None
-        if given is None:
+        except CannotCompose as fault:
+            self.problems.add(fault.problem)
             return None
-        front, sheets = given
-        names = body.names | _names_at_head(file, sheets)
-        self._know_names(names)
-        made = {key: self._template(sheet, self.default_tag, is_html=False) for key, sheet in sheets.items()}
         due_in = front.due_in if isinstance(front, NoteFrontMatter) else None
-        return NoteTemplate(file.path, made["title"], made.get("assignee"), due_in, body.template, names)
+        return NoteTemplate(file.path, made["title"], made.get("assignee"), due_in, text, reading.names)
 
     def _refuse_orphan(self, file: File) -> None:
         match = _TRANSLATED_MAIL.fullmatch(file.name)
         if match is None:
             return
         tag = canonical(match["tag"])
+        mails = self._mail_files(match["name"])
         if tag is None:
             found = f'unknown language "{match["tag"]}"'
             self._note(file, None, "HF510", found, "expected a code such as de, he or pt-BR")
-        elif f"{match['name']}/mail.html" not in self.shelf.files:
+        elif not any(name in self.shelf.files for name in mails):
             self._note(file, None, "HF510", "a translation without a default", "expected mail.html beside it")
-        elif file.name.endswith(".txt") and tag not in self.shelf.locales_of(f"{match['name']}/mail.html"):
+        elif file.name.endswith(".txt") and tag not in self.shelf.locales_of(*mails):
             expected = f"expected mail.{match['tag']}.html beside it"
             self._note(file, None, "HF510", "a text part without its HTML", expected)
+
+    def _mail_files(self, name: str) -> tuple[str, str]:
+        return f"{name}/mail.html", f"{name}/mail.mjml"
 
     def _note(
         self, file: File, line: int | None, code: str, found: str, expected: str, suggestion: str | None = None
@@ -140,34 +161,113 @@ class _Loader:
         self.problems.add(Problem(file.path, line, None, code, found, expected, suggestion))
 
     def _mail(self, name: str, file: File) -> MailTemplate | None:
-        default = self._variant(file, self.default_tag, f"{name}/mail.txt")
+        text = self.shelf.files.get(f"{name}/mail.txt")
+        default = self._default(file, text)
         translations = {}
-        for tag, path in sorted(self.shelf.locales_of(file.name).items()):
-            text_path = self.shelf.locales_of(f"{name}/mail.txt").get(tag)
-            variant = self._variant(self.shelf.files[path], tag, text_path)
-            if default and variant and self._is_whole(variant, default, tag):
+        for tag, path in sorted(self.shelf.locales_of(*self._mail_files(name)).items()):
+            own_text = self.shelf.locales_of(f"{name}/mail.txt").get(tag)
+            variant = self._translation(self.shelf.files[path], self.shelf.files.get(own_text or ""), tag, default)
+            if variant:
                 translations[tag] = variant
-        return MailTemplate(name, default, translations) if default else None
+        if default is None:
+            return None
+        for tag in self.catalogues.by_tag:
+            if tag not in translations and self._speaks(default[1], tag, text is not None):
+                translations[tag] = self._variant(file, text, default[1], tag)
+        return MailTemplate(name, default[0], translations, tuple(default[1].messages))
 
-    def _variant(self, file: File, tag: str, text_path: str | None) -> Variant | None:
-        text_file = self.shelf.files.get(text_path) if text_path else None
-        given = self._front(file, FrontMatter, "subject")
+    def _default(self, file: File, text: File | None) -> tuple[Variant, _Reading] | None:
+        """The mail in its authors' language, put together to see that it can be."""
         try:
-            html = self._part(file, tag, is_html=True)
-            text = self._part(text_file or file, tag, is_html=False)
+            _, reading = self._read(file, text, FrontMatter, "subject", self.default_tag)
         except _Lacking:
             return None
-        if given is None:
+        self._know_names(reading.names)
+        variant = self._variant(file, text, reading, self.default_tag, source=True)
+        return (variant, reading) if self._is_composed(variant) else None
+
+    def _translation(
+        self, file: File, text: File | None, tag: str, default: tuple[Variant, _Reading] | None
+    ) -> Variant | None:
+        """A mail with files of its own for a language; None where it may not be used."""
+        try:
+            _, reading = self._read(file, text, FrontMatter, "subject", tag)
+        except _Lacking:
             return None
-        front = given[1]
-        names = html.names | text.names | _names_at_head(file, front)
-        self._know_names(names)
-        self._drawn[file.path] = [drawn for part in (html, text) for drawn, _ in part.readings]
-        made = {key: self._template(sheet, tag, is_html=False) for key, sheet in front.items()}
-        return Variant(
-            file.path, tag, made["subject"], made["preheader"], made.get("reply_to"), html.template, text.template,
-            text_file is None, names, (frozenset(html.names), frozenset(text.names)),
-        )  # fmt: skip
+        self._know_names(reading.names)
+        variant = self._variant(file, text, reading, tag)
+        if default is None or not self._is_whole(reading, default[0], variant, tag):
+            return None
+        return variant if self._is_composed(variant) else None
+
+    def _variant(self, file: File, text: File | None, reading: _Reading, tag: str, *, source: bool = False) -> Variant:
+        tongue = Tongue(tag) if source else Tongue(tag, partial(self.catalogues.words, tag))
+        made = MailSource(file, text, dict(reading.front))
+        return Variant(file.path, tag, text is None, reading.names, partial(self.composer.mail, made, tongue))
+
+    def _is_composed(self, variant: Variant) -> bool:
+        try:
+            return variant.composed is not None
+        except CannotCompose as fault:
+            self.problems.add(fault.problem)
+            return False
+
+    def _read(
+        self, file: File, text: File | None, model: type[StrictModel], first: str, tag: str
+    ) -> tuple[StrictModel, _Reading]:
+        """A mail's or note's files in a language. Raises _Lacking, with the problems noted."""
+        given = self._front(file, model, first)
+        drawn = [one for part in (file, text) if part for one in self._part(part, tag)]
+        if given is None:
+            raise _Lacking
+        return given[0], _Reading(file, given[1], drawn)
+
+    # Languages.
+
+    def _speaks(self, reading: _Reading, tag: str, own_text: bool) -> bool:
+        """Whether a language's catalogue has every word of a mail; with a warning where it has only some."""
+        lacking = [(path, one) for path, one in reading.messages if self.catalogues.words(tag, one) is None]
+        if not reading.messages or any(self._is_foreign(file, None, tag) for file in reading.drawn):
+            return False
+        folder = reading.file.path.rpartition("/")[0]
+        own = [(path, one) for path, one in reading.messages if path.startswith(folder)]
+        lacking_own = [found for found in own if found in lacking]
+        if lacking and len(lacking_own) < len(own):
+            path, message = lacking[0]
+            self.problems.add(
+                Problem(
+                    self.catalogues.by_tag[tag].path, None, None, "HF512",
+                    f'{len(lacking)} texts of {reading.file.path} have no words here, such as "{message.singular}"',
+                    "until they have, these customers get the whole mail in the default language", severity="warning",
+                )
+            )  # fmt: skip
+        return not lacking
+
+    def _is_whole(self, reading: _Reading, default: Variant, variant: Variant, tag: str) -> bool:
+        """Whether a translation may be used: every value of the default is in it, and all words are of its language."""
+        file = reading.file
+        for space, name in sorted(default.names.keys() - variant.names.keys()):
+            if space in (*CUSTOMER_NAMESPACES, "links"):
+                expected = f"expected here too, since {default.path} uses it"
+                self._note(file, None, "HF508", f'a translation without "{space}.{name}"', expected)
+        foreign = {other.path for other in reading.drawn if self._is_foreign(other, file, tag)}
+        foreign |= {path for path, one in reading.messages if path != file.path and not self.catalogues.words(tag, one)}
+        for path in sorted(foreign):
+            self.problems.add(
+                Problem(
+                    file.path,
+                    None,
+                    None,
+                    "HF512",
+                    f'"{path}" has no text in "{tag}"',
+                    "until it has, these customers get the whole mail in the default language",
+                    severity="warning",
+                )
+            )
+        return not foreign
+
+    def _is_foreign(self, other: File, mail: File | None, tag: str) -> bool:
+        return other is not mail and self.shelf.tags.get(other.name) not in tuple(chain(tag)) and other.has_words
 
     # Front matter.
 
@@ -191,7 +291,7 @@ class _Loader:
             node = file.front.value.get(key)
             sheets[key] = self.shelf.line_of_text(text, file.path, node.line if node else 1)
             self._check_front(file, key, text, sheets[key], node.line if node else 1, required=key == first)
-        return (front, sheets) if all(sheet.code for sheet in sheets.values()) else None
+        return (front, sheets) if all(sheet.tree for sheet in sheets.values()) else None
 
     def _check_front(self, file: File, key: str, text: str, sheet: Sheet, line: int, *, required: bool) -> None:
         self.problems |= set(sheet.reading.problems)
@@ -204,22 +304,21 @@ class _Loader:
 
     # Bodies.
 
-    def _part(self, file: File, tag: str, *, is_html: bool) -> _Part:
-        readings = tuple(self._draw_in(file, tag, _sheets(is_html=is_html), ()))
-        set_somewhere = {name for _, sheet in readings for name in sheet.reading.set_here}
-        for drawn, sheet in readings:
-            self._refuse_free(drawn, sheet, frozenset(TOP_NAMES), set_somewhere)
-        root = readings[0][1]
-        return _Part(self._template(root, tag, is_html=is_html), readings)
+    def _part(self, file: File, tag: str) -> list[File]:
+        """A file and all it draws in, the file first. Raises _Lacking, with the problems noted."""
+        drawn = list(self._draw_in(file, tag, ()))
+        set_somewhere = {name for one in drawn for name in one.sheet.reading.set_here}
+        for one in drawn:
+            self._refuse_free(one, one.sheet, frozenset(TOP_NAMES), set_somewhere)
+        return drawn
 
-    def _draw_in(self, file: File, tag: str, sheet_of: SheetOf, above: tuple[str, ...]) -> Iterator[tuple[File, Sheet]]:
+    def _draw_in(self, file: File, tag: str, above: tuple[str, ...]) -> Iterator[File]:
         """The file and all it refers to, the file first; each as often as it is referred to."""
-        sheet = sheet_of(file)
-        if sheet is None or sheet.code is None:
-            self.problems |= set(sheet.reading.problems if sheet else ())
+        if file.sheet.tree is None:
+            self.problems |= set(file.sheet.reading.problems)
             raise _Lacking
-        yield file, sheet
-        for reference in sheet.reading.references:
+        yield file
+        for reference in file.sheet.reading.references:
             path = self.shelf.resolve(reference.target, tag)
             if path is None:
                 found, guess = f'no file "{reference.target}"', self.shelf.suggestion(reference.target)
@@ -229,8 +328,13 @@ class _Loader:
                 found = f'"{reference.target}" comes back to this file'
                 self._note(file, reference.line, "HF506", found, "expected no circle")
                 raise _Lacking
-            for drawn, its_sheet in self._draw_in(self.shelf.files[path], tag, sheet_of, (*above, file.name)):
-                if not reference.sees_values and (its_sheet.reading.names or its_sheet.reading.free):
+            if self.shelf.files[path].is_html != file.is_html:
+                found = f'"{reference.target}" in a {"mail" if file.is_html else "text"}'
+                self._note(file, reference.line, "HF506", found, "expected HTML in HTML, and plain text in plain text")
+                raise _Lacking
+            for drawn in self._draw_in(self.shelf.files[path], tag, (*above, file.name)):
+                its = drawn.sheet.reading
+                if not reference.sees_values and (its.names or its.free):
                     self._note(
                         file,
                         reference.line,
@@ -238,20 +342,7 @@ class _Loader:
                         f'"{reference.target}" reads values it cannot see here',
                         "add with context, or hand the values over as arguments",
                     )
-                yield drawn, its_sheet
-
-    def _template(self, sheet: Sheet, tag: str, *, is_html: bool) -> Template:
-        environment = self._environment(tag, is_html=is_html)
-        if sheet.code is None:
-            raise _Lacking
-        return environment.template_class.from_code(environment, sheet.code, dict(environment.globals))
-
-    def _environment(self, tag: str, *, is_html: bool) -> MailEnvironment:
-        key = (tag, is_html)
-        if key not in self._environments:
-            loader = LanguageLoader(self.shelf, tag, _sheets(is_html=is_html))
-            self._environments[key] = MailEnvironment(loader, html=is_html)
-        return self._environments[key]
+                yield drawn
 
     # Names.
 
@@ -282,36 +373,3 @@ class _Loader:
                         did_you_mean(name, known),
                     )
                 )
-
-    def _is_whole(self, variant: Variant, default: Variant, tag: str) -> bool:
-        """Whether a translation may be used: every value of the default is in it, and all words are of its language."""
-        file = self.shelf.files[variant.path.removeprefix("templates/")]
-        for space, name in sorted(default.names.keys() - variant.names.keys()):
-            if space in (*CUSTOMER_NAMESPACES, "links"):
-                expected = f"expected here too, since {default.path} uses it"
-                self._note(file, None, "HF508", f'a translation without "{space}.{name}"', expected)
-        foreign = sorted(other.path for other in self._drawn[variant.path] if self._is_foreign(other, file, tag))
-        for path in foreign:
-            self.problems.add(
-                Problem(
-                    file.path,
-                    None,
-                    None,
-                    "HF512",
-                    f'"{path}" has no text in "{tag}"',
-                    "until it has, these customers get the whole mail in the default language",
-                    severity="warning",
-                )
-            )
-        return not foreign
-
-    def _is_foreign(self, other: File, mail: File, tag: str) -> bool:
-        return other is not mail and self.shelf.tags.get(other.name) not in tuple(chain(tag)) and other.has_words
-
-
-def _names_at_head(file: File, front: Mapping[str, Sheet]) -> dict[Name, tuple[str, int]]:
-    return {name: (file.path, at) for sheet in front.values() for name, at in sheet.reading.names.items()}
-
-
-def _sheets(*, is_html: bool) -> SheetOf:
-    return (lambda file: file.html) if is_html else (lambda file: file.text)

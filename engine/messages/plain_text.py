@@ -1,8 +1,7 @@
 """The text part of a mail, derived from its HTML once, when the templates are loaded.
 
-The result is a template again: control statements and values stay where they are, markup becomes line breaks, links
-become `words <address>`. What stands in `head`, `style`, `script`, comments and hidden elements is left out. Since each
-file is turned on its own, layouts, blocks and includes work in the text exactly as they do in the HTML.
+Markup becomes line breaks, links become `words <address>`. What stands in `head`, `style`, `script`, comments and hidden
+elements is left out. Marks of values and conditions (`marked_text`) stay where they are.
 """
 
 from __future__ import annotations
@@ -10,12 +9,10 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-_JINJA = re.compile(
-    r"""\{\#.*?\#\} | \{%(?:[^'"%]|'[^']*'|"[^"]*"|%(?!\}))*%\} | \{\{(?:[^'"}]|'[^']*'|"[^"]*"|\}(?!\}))*\}\}""",
-    re.DOTALL | re.VERBOSE,
-)
 _SPACE_AT_BREAKS = re.compile(r" *\n *")
-_MARK = re.compile("\ue000([0-9]+)\ue001")
+#: The next turn of a loop begins with a break of its own.
+_BREAK_BEHIND_MARK = re.compile(r"(⟦[bme]\d+⟧)\n")
+_MARK = re.compile(r"⟦\w+⟧")
 _PARAGRAPHS = frozenset(
     (
         "p",
@@ -38,31 +35,24 @@ _PARAGRAPHS = frozenset(
 )
 _LINES = frozenset({"div", "tr", "li", "br", "dt", "dd", "address", "figcaption"})
 _CELLS = frozenset({"td", "th"})
-_SKIPPED = frozenset({"head", "style", "script", "title", "template", "svg"})
+_SKIPPED = frozenset({"head", "style", "script", "title", "template", "svg", "mj-head"})
 _VOID = frozenset(
     ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 )
 _HIDDEN = re.compile(r"display\s*:\s*none|mso-hide\s*:\s*all", re.IGNORECASE)
 
 
-def text_template(html_source: str) -> str:
-    """The text template of one HTML template. White space is put in order after rendering, by `tidy`."""
-    pieces: list[str] = []
-
-    def keep(match: re.Match[str]) -> str:
-        pieces.append("" if match[0].startswith("{#") else match[0])
-        return f"\ue000{len(pieces) - 1}\ue001"
-
-    outline = _Outline()
-    outline.feed(_JINJA.sub(keep, html_source.replace("\ue000", "").replace("\ue001", "")))
-    outline.close()
-    text = _SPACE_AT_BREAKS.sub("\n", "".join(outline.written))
-    return _MARK.sub(lambda match: pieces[int(match[1])], text)
+def outline(html: str) -> str:
+    """The text of an HTML document, marks in it. White space is put in order after rendering, by `tidy`."""
+    written = _Outline()
+    written.feed(html)
+    written.close()
+    return _BREAK_BEHIND_MARK.sub(r"\1", _SPACE_AT_BREAKS.sub("\n", "".join(written.written)))
 
 
-def visible_words(html_source: str) -> bool:
-    """Whether the file has words of its own for the reader, which then belong to a language."""
-    return any(character.isalpha() for character in text_template(_JINJA.sub("", html_source)))
+def visible_words(html: str) -> bool:
+    """Whether there are words for the reader, which then belong to a language."""
+    return any(character.isalpha() for character in _MARK.sub("", outline(html)))
 
 
 def tidy(text: str) -> str:
@@ -129,6 +119,11 @@ class _Outline(HTMLParser):
         """Words between tags; line breaks in the source mean nothing."""
         if not self.skipped:
             self.written.append(re.sub(r"[ \t\r\n\f]+", " ", data))
+
+    def handle_comment(self, data: str) -> None:
+        """Comments are not read aloud, but a condition may stand in one."""
+        if not self.skipped and _MARK.fullmatch(data):
+            self.written.append(data)
 
     def _close_link(self, address: str, begun: int) -> None:
         words = "".join(self.written[begun:]).strip()

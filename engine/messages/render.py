@@ -13,6 +13,7 @@ from jinja2 import Template, TemplateError
 from engine.addresses import AddressError, Mailbox, parse_address, parse_mailbox
 from engine.messages.bounds import LONGEST_TEXT, BoundExceeded, rendering
 from engine.messages.clicks import KeepLinks, through_us
+from engine.messages.composing import CannotCompose
 from engine.messages.formats import FormatError
 from engine.messages.header_text import HeaderTextError, checked_line, display_name, single_line
 from engine.messages.links import PATHS, Links
@@ -20,12 +21,12 @@ from engine.messages.locales import direction
 from engine.messages.mail import Mail, RenderFailed
 from engine.messages.note import Note
 from engine.messages.plain_text import tidy
-from engine.messages.templates import MailTemplate, Templates, Variant
+from engine.messages.templates import MailTemplate, Templates
 from engine.messages.values import AttributeText, ValueFault, Values, unpack
 
 #: What a template or its values can bring about. Anything else is a fault of the engine and is not caught here.
 _FAULTS = (
-    TemplateError, ValueFault, FormatError, HeaderTextError, AddressError,
+    CannotCompose, TemplateError, ValueFault, FormatError, HeaderTextError, AddressError,
     ArithmeticError, TypeError, ValueError, LookupError, RecursionError, MemoryError,
 )  # fmt: skip
 
@@ -131,7 +132,7 @@ class Renderer:
         context = self._context(message, {"customer": {}, **values}, own.locale, direction(own.locale))
         template = self._templates_of(message).notes.get(message.template)
         if template is None:  # a mail serves as one too: its subject, and its text as the words suggested
-            mail = self._template_of(message).default
+            mail = self._template_of(message).default.composed
             context.update(subject=_line(mail.subject, context), preheader="")
             title, text, assignee, due_in = str(context["subject"]), _rendered(mail.text, context), "", None
         else:
@@ -148,14 +149,14 @@ class Renderer:
         values = unpack(message.values_json)
         customer = values.setdefault("customer", {})
         variant, locale = self._template_of(message).choose(_text(customer.get("locale")))
-        way = direction(variant.tag)
+        composed, way = variant.composed, direction(variant.tag)
         rendering.begin(locale=locale, zone=message.zone, currency=self.workspace.currency, right_to_left=way == "rtl")
         context = self._context(message, values, variant.tag, way)
         sender = self._sender(message.class_)
-        subject = checked_line(_line(variant.subject, context), "subject")
-        preheader = _line(variant.preheader, context)
+        subject = checked_line(_line(composed.subject, context), "subject")
+        preheader = _line(composed.preheader, context)
         context.update(subject=subject, preheader=preheader)
-        html, text = _rendered(variant.html, context), _rendered(variant.text, context)
+        html, text = _rendered(composed.html, context), _rendered(composed.text, context)
         headers = self._headers(message, context["links"], html)
         if self.keep_links and self._links and message.class_ == "marketing":
             html = through_us(html, message.key, self._links, self.keep_links)
@@ -163,7 +164,7 @@ class Renderer:
             message_key=message.key,
             sender=sender.from_,
             to=Mailbox(display_name(_text(customer.get("name"))), parse_address(message.recipient)),
-            reply_to=_reply_to(variant, context) or sender.reply_to,
+            reply_to=_reply_to(composed.reply_to, context) or sender.reply_to,
             subject=subject,
             preheader=preheader,
             html=html,
@@ -221,7 +222,7 @@ class Renderer:
 
 def _reason(fault: BaseException) -> str:
     """Why a message failed, in words for the person who wrote the template or owns the data."""
-    if isinstance(fault, BoundExceeded | ValueFault | FormatError | HeaderTextError):
+    if isinstance(fault, BoundExceeded | ValueFault | FormatError | HeaderTextError | CannotCompose):
         return str(fault)
     if isinstance(fault, AddressError):
         return f"an address is not usable: {fault}"
@@ -246,8 +247,8 @@ def _rendered(template: Template, context: dict[str, Any]) -> str:
     return text
 
 
-def _reply_to(variant: Variant, context: dict[str, Any]) -> Mailbox | None:
-    if variant.reply_to is None:
+def _reply_to(template: Template | None, context: dict[str, Any]) -> Mailbox | None:
+    if template is None:
         return None
-    text = _rendered(variant.reply_to, context).strip()
+    text = _rendered(template, context).strip()
     return parse_mailbox(text) if text else None

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from engine.messages.bounds import LARGEST_NUMBER, BoundExceeded, bounded_range, rendering
 from engine.messages.filters import AUTHORS, LOADERS, strict
+from engine.messages.translation import TransTag
 from engine.messages.values import AttributeText, Null, ValueFault, Values
 
 #: Jinja's own filters that mails keep. Left out: `safe` (ends escaping), `attr`, `map`, `format`, `xmlattr` (each was
@@ -70,6 +71,7 @@ class MailEnvironment(ImmutableSandboxedEnvironment):
             auto_reload=False,
             trim_blocks=True,
             lstrip_blocks=True,
+            extensions=[TransTag],
         )
         self.globals = {"range": bounded_range}
         self.filters = {**{name: self.filters[name] for name in KEPT_FILTERS}, **AUTHORS, **LOADERS}

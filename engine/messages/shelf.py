@@ -1,36 +1,36 @@
-"""The template files of a project: read, checked and compiled once, found again by name and language."""
+"""The template files of a project: read and checked once, found again by name and language."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import CodeType
 from typing import Any
 
-from jinja2 import BaseLoader, Environment, Template, TemplateNotFound, TemplateSyntaxError
+from jinja2 import BaseLoader, TemplateSyntaxError, nodes
 
 from engine.errors import Problem, SetupError, did_you_mean
-from engine.messages import grammar
+from engine.messages import grammar, mjml
 from engine.messages.grammar import Reading
 from engine.messages.locales import canonical, chain
-from engine.messages.plain_text import text_template, visible_words
+from engine.messages.plain_text import visible_words
 from engine.messages.sandbox import MailEnvironment
+from engine.messages.translation import message_of
 from engine.project.yaml_source import Node, load_documents
 
 FOLDER = "templates/"
 LONGEST_FILE = 256_000  # characters
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
-_LOCALIZED = re.compile(r"(?P<stem>.+)\.(?P<tag>[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*)\.(?P<ending>html|txt)\Z")
+_LOCALIZED = re.compile(r"(?P<stem>.+)\.(?P<tag>[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*)\.(?P<ending>html|mjml|txt)\Z")
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """One compiled text: a file as HTML, a file as text, the text derived from an HTML file, or a subject."""
+    """One text that was read: a file, or a line at the head of one."""
 
     reading: Reading
-    code: CodeType | None  # None when it has problems
+    tree: nodes.Template | None  # None when it has problems
 
 
 @dataclass
@@ -40,8 +40,7 @@ class File:
     name: str
     body: str  # its line numbers are those of the file
     front: Node | None
-    html: Sheet | None = None
-    text: Sheet | None = None
+    sheet: Sheet = field(default_factory=lambda: _NO_SHEET)
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -49,16 +48,25 @@ class File:
         """As the user knows it."""
         return FOLDER + self.name
 
+    @property
+    def is_mjml(self) -> bool:
+        """Whether it is compiled to HTML first."""
+        return self.name.endswith(".mjml")
+
+    @property
+    def is_html(self) -> bool:
+        """Whether values in it are escaped."""
+        return self.is_mjml or self.name.endswith(".html")
+
     def refuse(self, code: str, found: str, expected: str) -> None:
         """Note a problem of the file as a whole."""
         self.problems.append(Problem(self.path, None, None, code, found, expected))
 
     @property
     def has_words(self) -> bool:
-        """Whether it holds words of some language, rather than only structure."""
-        if self.name.endswith(".html"):
-            return visible_words(self.body)
-        return any(character.isalpha() for character in re.sub(r"\{[{%#].*?[}%#]\}", "", self.body, flags=re.DOTALL))
+        """Whether it holds words of some language that no catalogue can replace, rather than only structure."""
+        literal = " ".join(_literal(self.sheet.tree)) if self.sheet.tree else ""
+        return visible_words(literal) if self.is_html else any(character.isalpha() for character in literal)
 
 
 class Shelf:
@@ -68,7 +76,7 @@ class Shelf:
         self.environments = {html: MailEnvironment(_Nowhere(), html=html) for html in (True, False)}
         self.files: dict[str, File] = {}
         for path in sorted(texts):
-            if path.startswith(FOLDER) and path.endswith((".html", ".txt")):
+            if path.startswith(FOLDER) and path.endswith((".html", ".mjml", ".txt")):
                 name = path.removeprefix(FOLDER)
                 self.files[name] = self._read(name, texts[path])
         self.tags: dict[str, str] = {}  # file -> the language in its name
@@ -89,6 +97,11 @@ class Shelf:
             found.setdefault(key, name)
         return found
 
+    def tree(self, name: str, tag: str) -> tuple[str, nodes.Template]:
+        """The path and tree of the file that serves `name` in a language. Both were seen to be there before."""
+        file = self.files[self.resolve(name, tag) or name]
+        return file.path, file.sheet.tree or nodes.Template([], lineno=1)
+
     def resolve(self, name: str, tag: str) -> str | None:
         """The file that serves `name` in a language: its own, a wider one's, or the one without a language."""
         for wider in chain(tag):
@@ -96,9 +109,9 @@ class Shelf:
                 return self._localized[name, wider]
         return name if name in self.files else None
 
-    def locales_of(self, name: str) -> dict[str, str]:
-        """Language -> file, for every localized variant of a file."""
-        return {tag: file for (base, tag), file in self._localized.items() if base == name}
+    def locales_of(self, *names: str) -> dict[str, str]:
+        """Language -> file, for every localized variant of a file, or of any of several."""
+        return {tag: file for (base, tag), file in self._localized.items() if base in names}
 
     def suggestion(self, name: str) -> str | None:
         """The file name closest to a wrong one."""
@@ -110,43 +123,28 @@ class Shelf:
             file.refuse("HF510", f"{len(text):,} characters", f"a template may hold {LONGEST_FILE:,}")
             return file
         file = _with_front_matter(name, text.removeprefix("\ufeff"))
-        if name.endswith(".html"):
-            file.html = self._compile(file.body, file.path, html=True)
-            if not file.html.reading.problems:
-                file.text = self._derived(file, file.html.reading)
-        else:
-            file.text = self._compile(file.body, file.path, html=False)
-        file.problems += (file.html or file.text or _NO_SHEET).reading.problems
+        file.sheet = self._parsed(file.body, file.path, html=file.is_html)
+        file.problems += file.sheet.reading.problems
+        if file.is_mjml:
+            file.problems += [Problem(file.path, line, None, "HF515", *rest) for line, *rest in mjml.faults(file.body)]
         return file
-
-    def _derived(self, file: File, original: Reading) -> Sheet:
-        """The text made from an HTML file; its faults matter only where no `.txt` takes its place."""
-        sheet = self._compile(text_template(file.body), file.path, html=False)
-        sheet.reading.stand_at(original)
-        if sheet.code is None:
-            found = "the plain text cannot be derived from this HTML"
-            sheet.reading.problems[:] = [
-                Problem(file.path, None, None, "HF511", found, "write the text part as a .txt file beside it")
-            ]
-        return sheet
 
     def line_of_text(self, text: str, path: str, line: int) -> Sheet:
         """A short text without markup, such as a subject, that begins on `line` of its file."""
-        return self._compile("\n" * (line - 1) + text, path, html=False, strip=True)
+        return self._parsed("\n" * (line - 1) + text, path, html=False, strip=True)
 
-    def _compile(self, source: str, path: str, *, html: bool, strip: bool = False) -> Sheet:
+    def _parsed(self, source: str, path: str, *, html: bool, strip: bool = False) -> Sheet:
         environment = self.environments[html]
         try:
             tree = environment.parse(source, path, path)
             if strip:
                 _drop_leading_lines(tree)
             reading = grammar.read(tree, path, environment, is_html=html)
-            code = None if reading.problems else environment.compile(tree, path, path)
         except TemplateSyntaxError as fault:
             return _unreadable(path, fault.lineno, (fault.message or "a template that cannot be read").rstrip("."))
         except RecursionError:
             return _unreadable(path, None, "nested too deeply")
-        return Sheet(reading, code)
+        return Sheet(reading, None if reading.problems else tree)
 
 
 _NO_SHEET = Sheet(Reading(), None)
@@ -180,24 +178,13 @@ def _with_front_matter(name: str, text: str) -> File:
 
 
 class _Nowhere(BaseLoader):
-    """The shared environments only parse and compile."""
+    """Files are put together by the engine, not by Jinja."""
 
 
-class LanguageLoader(BaseLoader):
-    """Hands out compiled files, each in the variant that serves one language."""
-
-    def __init__(self, shelf: Shelf, tag: str, sheet_of: Callable[[File], Sheet | None]) -> None:
-        self.shelf, self.tag, self.sheet_of = shelf, tag, sheet_of
-
-    def load(
-        self,
-        environment: Environment,
-        name: str,
-        globals: MutableMapping[str, Any] | None = None,  # noqa: A002 - all mails share those of the sandbox
-    ) -> Template:
-        """Called by Jinja for extends, include and import."""
-        resolved = self.shelf.resolve(name, self.tag)
-        sheet = self.sheet_of(self.shelf.files[resolved]) if resolved else None
-        if sheet is None or sheet.code is None:
-            raise TemplateNotFound(name)
-        return environment.template_class.from_code(environment, sheet.code, dict(environment.globals))
+def _literal(node: nodes.Node) -> Iterator[str]:
+    """The text of a template outside its `trans` blocks."""
+    if isinstance(node, nodes.TemplateData):
+        yield node.data
+    if message_of(node) is None:
+        for child in node.iter_child_nodes():
+            yield from _literal(child)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 from jinja2 import Template
 
 from engine.errors import Problem, did_you_mean
+from engine.messages.composing import CannotCompose, Composed
 from engine.messages.grammar import CUSTOMER_NAMESPACES, Name
 from engine.messages.locales import canonical, chain, language
+from engine.messages.translation import Message
 from engine.project.durations import Duration
 
 LINKS = frozenset({"unsubscribe", "preferences"})
@@ -28,18 +31,18 @@ _MARKETING: tuple[tuple[Name, str], ...] = (
 
 @dataclass(frozen=True)
 class Variant:
-    """One mail in one language."""
+    """One mail in one language. It is put together when it is first needed."""
 
     path: str
     tag: str
-    subject: Template
-    preheader: Template
-    reply_to: Template | None
-    html: Template
-    text: Template
     text_is_derived: bool
     names: Mapping[Name, tuple[str, int]]  # with the place of the first use
-    shown: tuple[frozenset[Name], frozenset[Name]]  # by the HTML and by the text part
+    compose: Callable[[], Composed]
+
+    @cached_property
+    def composed(self) -> Composed:
+        """Its parts, compiled. Raises CannotCompose."""
+        return self.compose()
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,18 @@ class MailTemplate:
     name: str
     default: Variant
     translations: Mapping[str, Variant]
+    messages: tuple[tuple[str, Message], ...] = ()
+    """Every text of the default that catalogues translate, with the path of its file; in the order they are read."""
 
     @property
     def variants(self) -> tuple[Variant, ...]:
         """The default first."""
         return (self.default, *self.translations.values())
+
+    @property
+    def written(self) -> tuple[Variant, ...]:
+        """Those with files of their own. The others differ from the default in words only."""
+        return tuple(variant for variant in self.variants if variant is self.default or variant.path != self.default.path)
 
     @property
     def names(self) -> frozenset[Name]:
@@ -112,6 +122,15 @@ class Templates:
         read = {used for template in templates for used in template.names}
         return frozenset(used for used in read if used[0] in CUSTOMER_NAMESPACES) | ALWAYS_READ
 
+    def compose_all(self) -> Iterator[Problem]:
+        """Put every mail together in every language; what goes wrong with any of them."""
+        for mail in self.mails.values():
+            for variant in mail.variants:
+                try:
+                    variant.composed  # noqa: B018 - made now rather than when a customer waits for it
+                except CannotCompose as fault:
+                    yield fault.problem
+
     def check_note(self, name: str, provided: Mapping[str, Collection[str]]) -> list[Problem]:
         """Problems of a note with these values: names nobody provides. A mail serves as one too, by its text part."""
         if name not in self.notes:
@@ -127,7 +146,7 @@ class Templates:
         known: dict[str, Collection[str]] = {"links": LINKS, "workspace": WORKSPACE, **provided}
         found = [problem for variant in mail.variants for problem in _unprovided(variant.names, known)]
         if class_ == "marketing":
-            found += [problem for variant in mail.variants for problem in _missing_for_marketing(variant)]
+            found += [problem for variant in mail.written for problem in _missing_for_marketing(variant)]
         return sorted(set(found), key=lambda problem: problem.order)
 
 
@@ -145,7 +164,7 @@ def _unprovided(names: Mapping[Name, tuple[str, int]], known: Mapping[str, Colle
 def _missing_for_marketing(variant: Variant) -> list[Problem]:
     problems = []
     for name, what in _MARKETING:
-        parts = [part for part, shown in zip(("HTML", "text"), variant.shown, strict=True) if name not in shown]
+        parts = [part for part, shown in zip(("HTML", "text"), variant.composed.shown, strict=True) if name not in shown]
         if parts:
             found = f"a marketing mail whose {' and '.join(parts)} lacks {what}"
             expected = "every marketing mail has it; its layout is a good place"

@@ -68,7 +68,7 @@ def project_from_files(
     problems: list[Problem] = []
     settings = _settings(files[CONFIG], root, channels, problems)
     around = Surroundings(
-        files, frozenset(_template_names(files, "mail.html")), settings, frozenset(_template_names(files, "note.txt"))
+        files, frozenset(_template_names(files, "mail.html", "mail.mjml")), settings, frozenset(_template_names(files, "note.txt"))
     )
     rules: list[Rule] = []
     written: list[WrittenRule] = []
@@ -133,7 +133,8 @@ def _rule_documents(path: str, text: str, problems: list[Problem]) -> Iterator[t
         yield node, "".join(body[:end])
 
 
-def _template_names(files: Iterable[str], file: str) -> Iterator[str]:
+def _template_names(files: Iterable[str], *names: str) -> Iterator[str]:
     for path in files:
-        if path.startswith("templates/") and path.endswith(f"/{file}"):
-            yield path.removeprefix("templates/").removesuffix(f"/{file}")
+        folder, _, name = path.rpartition("/")
+        if folder.startswith("templates/") and name in names:
+            yield folder.removeprefix("templates/")

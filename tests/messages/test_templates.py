@@ -56,7 +56,7 @@ REFUSED = [
     ("{% raw %}{{ customer.name }}{% endraw %}", "HF513"),
     ("&#123;{ customer.name }}", "HF513"),
     ("{{ '{{ name }}' }}", "HF513"),
-    ("<td {% if customer.x %}class='a'>{% else %}>{% endif %}x</td>", "HF511"),
+    ("<td {% if customer.x %}class='a'>{% else %}>{% endif %}x</td>", "HF517"),
 ]
 
 

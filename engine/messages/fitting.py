@@ -1,0 +1,60 @@
+"""The last step before a template is compiled: values made fit for where they stand, and bounds for what repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jinja2 import nodes
+
+from engine.messages.grammar import is_ours, refusal
+from engine.messages.html_place import LINK_ATTRIBUTES, HtmlPlace
+
+
+class Unfit(Exception):  # noqa: N818 - told as a Problem by the caller
+    """A value that came to stand where HTML cannot be made safe."""
+
+    def __init__(self, line: int, found: str, expected: str) -> None:
+        super().__init__(found)
+        self.line, self.found, self.expected = line, found, expected
+
+
+def fit(statements: Sequence[nodes.Node], *, is_html: bool) -> None:
+    """Change the statements in place. Raises Unfit."""
+    place = HtmlPlace() if is_html else None
+    for statement in statements:
+        _fit(statement, place)
+
+
+def _fit(node: nodes.Node, place: HtmlPlace | None) -> None:
+    if isinstance(node, nodes.Output):
+        if place is not None:
+            node.nodes = [_placed(piece, place) for piece in node.nodes]
+        return
+    for name in ("body", "else_"):
+        for inside in getattr(node, name, ()):
+            _fit(inside, place)
+    if isinstance(node, nodes.For):
+        literal = sum(len(piece.data) for inside in node.body for piece in inside.find_all(nodes.TemplateData))
+        charge = _filtered(nodes.Const(literal, lineno=node.lineno), "_charged")
+        node.body.insert(0, nodes.Output([charge], lineno=node.lineno))
+
+
+def _placed(piece: nodes.Expr, place: HtmlPlace) -> nodes.Expr:
+    """A value with the filter its place in the HTML asks for."""
+    if isinstance(piece, nodes.TemplateData):
+        place.feed(piece.data)
+        return piece
+    kind, at_start, attribute = place.kind, place.at_start, place.attribute
+    refused = refusal(place)
+    place.inserted()
+    if kind == "value" and is_ours(piece):
+        return piece
+    if refused:
+        raise Unfit(piece.lineno, *refused)
+    if kind != "value":
+        return piece
+    return _filtered(piece, "_link" if at_start and attribute in LINK_ATTRIBUTES else "_attribute")
+
+
+def _filtered(node: nodes.Expr, name: str) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
