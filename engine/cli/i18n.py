@@ -40,7 +40,9 @@ def extract(screen: Screen, languages: Languages = None) -> None:
         text = updated(tag, project.files.get(path), project.templates.mails.values(), project.files)
         _write(screen.folder / path, text)
         written.append(standing(tag, text, project.templates.mails.values()))
-    screen.emit({"catalogues": [{"path": one.path, "missing": len(one.missing), "fuzzy": len(one.fuzzy)} for one in written]})
+    screen.emit(
+        {"catalogues": [{"path": one.path, "missing": len(one.missing), "fuzzy": len(one.fuzzy)} for one in written]}
+    )
     for one in written:
         todo = f"{number_of(len(one.missing), 'text')} to translate" if one.missing else "nothing to translate"
         screen.say(f"{one.path}: {todo}" + (f", {len(one.fuzzy)} to look over" if one.fuzzy else ""))

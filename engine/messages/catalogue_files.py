@@ -48,7 +48,7 @@ def updated(tag: str, text: str | None, mails: Iterable[MailTemplate], files: Ma
     the end, commented out. `text`: the catalogue as it is. Gives the same again for the same mails.
     """
     now = _template(mails, files)
-    kept = parsed(path_of(tag), tag, text) if text else Catalog(locale=tag.replace("-", "_"))
+    kept = parsed(tag, text) if text else Catalog(locale=tag.replace("-", "_"))
     kept.update(now)
     for entry in kept:
         _flag(entry.flags)
@@ -63,7 +63,7 @@ def standing(tag: str, text: str, mails: Iterable[MailTemplate]) -> Standing:
     """What a catalogue has and lacks."""
     mails = list(mails)
     wanted = {message.key: message for mail in mails for _, message in mail.messages}
-    entries = {key_of(entry): entry for entry in parsed(path_of(tag), tag, text) if entry.id}
+    entries = {key_of(entry): entry for entry in parsed(tag, text) if entry.id}
     fuzzy = [key for key in wanted if key in entries and entries[key].fuzzy]
     missing = [key for key in wanted if key not in fuzzy and (key not in entries or not is_finished(entries[key]))]
     unused = [key for key in entries if key not in wanted and any(forms_of(entries[key]))]

@@ -75,12 +75,12 @@ class Catalogues:
 
 def is_finished(entry: Entry) -> bool:
     """Whether somebody has translated it and nobody doubts it."""
-    return not entry.fuzzy and all(forms_of(entry))
+    return not entry.fuzzy and bool(entry.string) and all(forms_of(entry))
 
 
 def forms_of(entry: Entry) -> tuple[str, ...]:
     """Its words, one for each form."""
-    return (entry.string,) if isinstance(entry.string, str) else tuple(entry.string)
+    return (entry.string,) if isinstance(entry.string, str) else tuple(entry.string or ())
 
 
 def key_of(entry: Entry) -> Key:
@@ -88,7 +88,7 @@ def key_of(entry: Entry) -> Key:
     return (entry.id, None) if isinstance(entry.id, str) else (entry.id[0], entry.id[1])
 
 
-def parsed(path: str, tag: str, text: str) -> Catalog:
+def parsed(tag: str, text: str) -> Catalog:
     """A catalogue as Babel reads it. Raises PoFileError."""
     return read_po(BytesIO(text.encode()), locale=tag.replace("-", "_"), charset="utf-8", abort_invalid=True)
 
@@ -96,9 +96,11 @@ def parsed(path: str, tag: str, text: str) -> Catalog:
 def _read(path: str, tag: str, text: str) -> Catalogue:
     catalogue = Catalogue(path, tag)
     try:
-        found = parsed(path, tag, text)
+        found = parsed(tag, text)
     except PoFileError as fault:
-        catalogue.problems.append(Problem(path, fault.lineno + 1, None, "HF516", f"{fault}", "expected a gettext catalogue"))
+        catalogue.problems.append(
+            Problem(path, fault.lineno + 1, None, "HF516", f"{fault}", "expected a gettext catalogue")
+        )
         return catalogue
     catalogue.rule = found.plural_expr
     for entry in found:
@@ -129,7 +131,9 @@ def _faults(catalogue: Catalogue, entry: Entry, forms: int) -> Iterator[Problem]
             needed = values_in(plural) if plural is not None else wanted
             # The form for one may say "one" in words.
             if missing := sorted(needed - has if plural is None or words == said[-1] else ()):
-                yield problem("HF508", f'a translation without "{{{missing[0]}}}"', "expected, since its original has it")
+                yield problem(
+                    "HF508", f'a translation without "{{{missing[0]}}}"', "expected, since its original has it"
+                )
     except ValueError as fault:
         yield problem("HF516", f"braces that hold no value: {fault}", "double a brace that is meant as such")
         return

@@ -86,7 +86,9 @@ class Composer:
         try:
             return Merger(self.shelf, tongue, is_html=is_html).document(file.path, sheet.tree)
         except CannotMerge as fault:
-            raise CannotCompose(Problem(fault.path, fault.line, None, fault.code, fault.found, fault.expected)) from fault
+            raise CannotCompose(
+                Problem(fault.path, fault.line, None, fault.code, fault.found, fault.expected)
+            ) from fault
 
     def _html(self, file: File, tongue: Tongue) -> list[nodes.Node]:
         """The finished HTML: MJML compiled, styles in the tags."""
@@ -124,7 +126,9 @@ class Composer:
             try:
                 fit(statements, is_html=is_html)
             except Unfit as fault:
-                raise CannotCompose(Problem(file.path, fault.line, None, "HF507", fault.found, fault.expected)) from fault
+                raise CannotCompose(
+                    Problem(file.path, fault.line, None, "HF507", fault.found, fault.expected)
+                ) from fault
         return compiled(environment, statements, file.path)
 
 
@@ -140,7 +144,9 @@ def compiled(environment: MailEnvironment, statements: list[nodes.Node], path: s
 
 def _split(statements: Sequence[nodes.Node]) -> tuple[list[nodes.Node], list[nodes.Node]]:
     """What is set before anything is printed, and the rest."""
-    first = next((no for no, node in enumerate(statements) if not isinstance(node, nodes.Assign | nodes.AssignBlock)), 0)
+    first = next(
+        (no for no, node in enumerate(statements) if not isinstance(node, nodes.Assign | nodes.AssignBlock)), 0
+    )
     return list(statements[:first]), list(statements[first:])
 
 

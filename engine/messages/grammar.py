@@ -78,7 +78,9 @@ def read(tree: nodes.Template, path: str, environment: MailEnvironment, *, is_ht
     reader.learn_own_names(tree)
     reader.visit(tree)
     if not reader.reading.problems:
-        reader.reading.free = frozenset(find_undeclared_variables(tree)) - _CALLABLE_NAMES - {"self", "loop", TEXT_FUNCTION}
+        reader.reading.free = (
+            frozenset(find_undeclared_variables(tree)) - _CALLABLE_NAMES - {"self", "loop", TEXT_FUNCTION}
+        )
     return reader.reading
 
 
@@ -144,7 +146,7 @@ class _Reader(NodeTransformer):
     def _translated(self, node: nodes.With, message: Message) -> nodes.With:
         """Its values are read like all others; its words stand where the block does, in every language."""
         if self.place is not None and self.place.kind != "text":  # its words may hold quotes
-            self.refuse(node, "HF507", "trans inside a tag", 'expected attribute="{{ _(\'…\') }}"')
+            self.refuse(node, "HF507", "trans inside a tag", "expected attribute=\"{{ _('…') }}\"")
         if not message.singular:
             self.refuse(node, "HF505", "trans without words", "expected the text between trans and endtrans")
         node.targets = [self.visit(target) for target in node.targets]

@@ -11,7 +11,7 @@ _HAS_STYLES = re.compile(r"<style[\s>]", re.IGNORECASE)
 _IS_WHOLE = re.compile(r"<html[\s>]", re.IGNORECASE)
 
 
-class CannotInline(ValueError):
+class CannotInline(ValueError):  # noqa: N818 - told as a Problem by the caller
     """A style sheet that cannot be read; the message says why."""
 
 

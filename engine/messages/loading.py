@@ -25,6 +25,7 @@ _TRANSLATED_MAIL = re.compile(r"(?!layouts/)(?P<name>.+)/mail\.(?P<tag>[^/]+)\.(
 _NOTE = re.compile(r"(?!layouts/)(?P<name>.+)/note\.txt\Z")
 _FRONT_NAMES = frozenset({*NAMESPACES, "lang", "dir"})
 
+
 class FrontMatter(StrictModel):
     """What stands between the two `---` lines at the head of a mail."""
 
@@ -81,7 +82,11 @@ def load_templates(files: Mapping[str, str], *, default_locale: str) -> Template
     loader = _Loader(shelf, catalogues, canonical(default_locale) or "en")
     mails = {mail.name: mail for mail in loader.mails()}
     notes = dict(loader.notes())
-    problems = {*loader.problems, *catalogues.problems, *(one for file in shelf.files.values() for one in file.problems)}
+    problems = {
+        *loader.problems,
+        *catalogues.problems,
+        *(one for file in shelf.files.values() for one in file.problems),
+    }
     if any(problem.severity == "error" for problem in problems):
         raise SetupError(problems)
     return Templates(mails, problems, notes)
@@ -233,7 +238,7 @@ class _Loader:
         own = [(path, one) for path, one in reading.messages if path.startswith(folder)]
         lacking_own = [found for found in own if found in lacking]
         if lacking and len(lacking_own) < len(own):
-            path, message = lacking[0]
+            _, message = lacking[0]
             self.problems.add(
                 Problem(
                     self.catalogues.by_tag[tag].path, None, None, "HF512",

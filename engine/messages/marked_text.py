@@ -19,7 +19,7 @@ from engine.messages.translation import clone
 
 OPENING, CLOSING = "⟦", "⟧"
 _MARK = re.compile(r"<!--⟦(?P<kind>[bme])(?P<no>\d+)⟧-->|⟦(?P<bare>[bme]?)(?P<bare_no>\d+)⟧")
-_BODIES = {nodes.If: ("body", "else_"), nodes.For: ("body", "else_")}
+_BODIES: dict[type[nodes.Node], tuple[str, ...]] = {nodes.If: ("body", "else_"), nodes.For: ("body", "else_")}
 
 
 class Disordered(Exception):  # noqa: N818 - told as a Problem by the caller
@@ -164,6 +164,8 @@ class _Reader:
         wanted = [no for no, node in enumerate(self.marks) if not isinstance(node, nodes.Expr)]
         if self.statements_seen != wanted:
             raise Disordered("a condition, a loop or a set is moved, repeated or lost")
-        if lost := [no for no, node in enumerate(self.marks) if isinstance(node, nodes.Expr) and no not in self.values_seen]:
+        if lost := [
+            no for no, node in enumerate(self.marks) if isinstance(node, nodes.Expr) and no not in self.values_seen
+        ]:
             name = getattr(self.marks[lost[0]], "data", None) or "a value"
             raise Disordered(f"{name} is lost")

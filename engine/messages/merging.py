@@ -126,7 +126,9 @@ class Merger:
         self.blocks = outer
         return merged
 
-    def _other(self, node: nodes.Extends | nodes.Include | nodes.Import | nodes.FromImport, scope: _Scope) -> tuple[str, nodes.Template]:
+    def _other(
+        self, node: nodes.Extends | nodes.Include | nodes.Import | nodes.FromImport, scope: _Scope
+    ) -> tuple[str, nodes.Template]:
         name = node.template.value if isinstance(node.template, nodes.Const) else ""
         return self.source.tree(name, self.tongue.tag)
 
@@ -146,7 +148,13 @@ class Merger:
     def _statement(self, node: nodes.Node, scope: _Scope) -> Iterator[nodes.Node]:
         self.budget -= 1
         if self.budget < 0:
-            raise CannotMerge(scope.path, node.lineno, "HF505", "a mail that grows without bounds", "its macros and blocks repeat too much")
+            raise CannotMerge(
+                scope.path,
+                node.lineno,
+                "HF505",
+                "a mail that grows without bounds",
+                "its macros and blocks repeat too much",
+            )
         message = message_of(node)
         if isinstance(node, nodes.Output):
             yield from self._output(node, scope)
@@ -188,7 +196,9 @@ class Merger:
         else:
             yield from merged
 
-    def _bind(self, given: Iterable[tuple[nodes.Expr, nodes.Expr]], body: Sequence[nodes.Node], inner: _Scope) -> list[tuple[nodes.Expr, nodes.Expr]]:
+    def _bind(
+        self, given: Iterable[tuple[nodes.Expr, nodes.Expr]], body: Sequence[nodes.Node], inner: _Scope
+    ) -> list[tuple[nodes.Expr, nodes.Expr]]:
         """Let names stand for their values, where that changes nothing; gives the others, under names of their own."""
         kept = []
         changed = {name for statement in body for name in _stored(statement)}
@@ -200,7 +210,7 @@ class Merger:
                 kept.append((self._renamed(target, inner), value))
         return kept
 
-    def _renamed(self, target: nodes.Expr, inner: _Scope) -> nodes.Expr:
+    def _renamed(self, target: nodes.Node, inner: _Scope) -> nodes.Expr:
         """A target whose names are like no other in the mail."""
         renamed = clone(target)
         for name in [renamed] if isinstance(renamed, nodes.Name) else list(renamed.find_all(nodes.Name)):
@@ -216,7 +226,9 @@ class Merger:
     def _block(self, name: str, level: int, scope: _Scope, line: int) -> Iterator[nodes.Node]:
         levels = self.blocks.get(name, [])
         if level >= len(levels):
-            raise CannotMerge(scope.path, line, "HF503", f'no block "{name}" here', "expected a block of this mail or its layouts")
+            raise CannotMerge(
+                scope.path, line, "HF503", f'no block "{name}" here', "expected a block of this mail or its layouts"
+            )
         if self.supers.count((name, level)):
             raise CannotMerge(scope.path, line, "HF505", f'the block "{name}" inside itself', "expected no circle")
         own = levels[level]
@@ -239,7 +251,13 @@ class Merger:
         for item in node.names:
             name, alias = item if isinstance(item, tuple) else (item, item)
             if name not in names:
-                raise CannotMerge(scope.path, node.lineno, "HF503", f'no "{name}" in {path}', f"expected one of {', '.join(sorted(names))}")
+                raise CannotMerge(
+                    scope.path,
+                    node.lineno,
+                    "HF503",
+                    f'no "{name}" in {path}',
+                    f"expected one of {', '.join(sorted(names))}",
+                )
             scope.meanings[alias] = names[name]
 
     def _if(self, node: nodes.If, scope: _Scope) -> Iterator[nodes.Node]:
@@ -250,7 +268,9 @@ class Merger:
             lifted: list[nodes.Node] = []
             merged = self._expression(test, scope, lifted)
             if lifted and made:
-                raise CannotMerge(scope.path, node.lineno, "HF505", "a macro call in elif", "set a variable before the if")
+                raise CannotMerge(
+                    scope.path, node.lineno, "HF505", "a macro call in elif", "set a variable before the if"
+                )
             yield from lifted
             if isinstance(merged, nodes.Const):
                 if merged.value:
@@ -356,7 +376,9 @@ class Merger:
         else:
             macro = self._macro(target, scope)
             if macro is None:
-                raise CannotMerge(scope.path, call.lineno, "HF504", "a call of something that is no macro", "expected a macro")
+                raise CannotMerge(
+                    scope.path, call.lineno, "HF504", "a call of something that is no macro", "expected a macro"
+                )
             yield from self._expanded(macro, call, scope, block)
 
     def _macro(self, target: nodes.Expr, scope: _Scope) -> _Macro | None:
@@ -368,7 +390,9 @@ class Merger:
             meaning = module.get(target.attr) if isinstance(module, dict) else None
         return meaning if isinstance(meaning, _Macro) else None
 
-    def _expanded(self, macro: _Macro, call: nodes.Call, scope: _Scope, block: nodes.CallBlock | None) -> Iterator[nodes.Node]:
+    def _expanded(
+        self, macro: _Macro, call: nodes.Call, scope: _Scope, block: nodes.CallBlock | None
+    ) -> Iterator[nodes.Node]:
         node = macro.node
         if any(node is one for one in self.open_macros) and not isinstance(node, nodes.CallBlock):
             raise CannotMerge(scope.path, call.lineno, "HF505", "a macro that calls itself", "expected no circle")
@@ -389,16 +413,30 @@ class Merger:
         else:
             yield from merged
 
-    def _arguments(self, macro: _Macro, call: nodes.Call, scope: _Scope, lifted: list[nodes.Node]) -> list[tuple[nodes.Expr, nodes.Expr]]:
+    def _arguments(
+        self, macro: _Macro, call: nodes.Call, scope: _Scope, lifted: list[nodes.Node]
+    ) -> list[tuple[nodes.Expr, nodes.Expr]]:
         """Each parameter with what it is given, or its default."""
         wanted = macro.node.args
         named = {pair.key: pair.value for pair in call.kwargs}
         unknown = sorted(named.keys() - {name.name for name in wanted})
         if unknown or len(call.args) > len(wanted):
             takes = ", ".join(name.name for name in wanted) or "no arguments"
-            raise CannotMerge(scope.path, call.lineno, "HF504", "a macro called with other arguments than it takes", f"it takes {takes}")
-        defaults = dict(zip([name.name for name in wanted][len(wanted) - len(macro.node.defaults) :], macro.node.defaults, strict=True))
-        given = []
+            raise CannotMerge(
+                scope.path,
+                call.lineno,
+                "HF504",
+                "a macro called with other arguments than it takes",
+                f"it takes {takes}",
+            )
+        defaults = dict(
+            zip(
+                [name.name for name in wanted][len(wanted) - len(macro.node.defaults) :],
+                macro.node.defaults,
+                strict=True,
+            )
+        )
+        given: list[tuple[nodes.Expr, nodes.Expr]] = []
         for no, name in enumerate(wanted):
             if no < len(call.args):
                 value = self._expression(call.args[no], scope, lifted)
@@ -407,13 +445,15 @@ class Merger:
             elif name.name in defaults:
                 value = self._expression(defaults[name.name], macro.scope, lifted)
             else:
-                raise CannotMerge(scope.path, call.lineno, "HF504", f'a macro called without "{name.name}"', "expected a value for it")
+                raise CannotMerge(
+                    scope.path, call.lineno, "HF504", f'a macro called without "{name.name}"', "expected a value for it"
+                )
             given.append((name, value))
         return given
 
     # Expressions.
 
-    def _expression(self, node: nodes.Expr, scope: _Scope, lifted: list[nodes.Node] | None) -> nodes.Expr:
+    def _expression(self, node: nodes.Node, scope: _Scope, lifted: list[nodes.Node] | None) -> nodes.Expr:
         """An expression with all that is known worked out. What macros in it print is set before, in `lifted`."""
         if isinstance(node, nodes.Name):
             return self._name(node, scope)
@@ -423,11 +463,19 @@ class Merger:
                 meaning = module.get(node.attr)
                 if isinstance(meaning, nodes.Expr):
                     return clone(meaning)
-                raise CannotMerge(scope.path, node.lineno, "HF505", f'"{node.node.name}.{node.attr}" without a call', "expected a value or a call")
+                raise CannotMerge(
+                    scope.path,
+                    node.lineno,
+                    "HF505",
+                    f'"{node.node.name}.{node.attr}" without a call',
+                    "expected a value or a call",
+                )
         if is_text_call(node):
             message = text_of_call(node)
             words = self.tongue.words(message) if message else None
-            return nodes.Const(plain(words.forms[0] if words else message.singular if message else ""), lineno=node.lineno)
+            return nodes.Const(
+                plain(words.forms[0] if words else message.singular if message else ""), lineno=node.lineno
+            )
         if isinstance(node, nodes.Call) and self._is_expanded(node, scope):
             return self._lift(node, scope, lifted)
         merged = clone_shallow(node)
@@ -438,7 +486,11 @@ class Merger:
             elif isinstance(value, nodes.Node):
                 setattr(merged, name, self._helper(value, scope, inside))
             elif isinstance(value, list):
-                setattr(merged, name, [self._helper(item, scope, inside) if isinstance(item, nodes.Node) else item for item in value])
+                setattr(
+                    merged,
+                    name,
+                    [self._helper(item, scope, inside) if isinstance(item, nodes.Node) else item for item in value],
+                )
         return _folded(merged)
 
     def _helper(self, node: nodes.Node, scope: _Scope, lifted: list[nodes.Node] | None) -> nodes.Node:
@@ -456,12 +508,24 @@ class Merger:
         if isinstance(meaning, nodes.Expr):
             return clone(meaning)
         if meaning is not None:
-            raise CannotMerge(scope.path, node.lineno, "HF505", f'the macro "{node.name}" without a call', "expected brackets behind it")
+            raise CannotMerge(
+                scope.path,
+                node.lineno,
+                "HF505",
+                f'the macro "{node.name}" without a call',
+                "expected brackets behind it",
+            )
         return nodes.Name(node.name, node.ctx, lineno=node.lineno)
 
     def _lift(self, call: nodes.Call, scope: _Scope, lifted: list[nodes.Node] | None) -> nodes.Expr:
         if lifted is None:
-            raise CannotMerge(scope.path, call.lineno, "HF505", "a macro call that only sometimes counts", "choose with {% if %} around it")
+            raise CannotMerge(
+                scope.path,
+                call.lineno,
+                "HF505",
+                "a macro call that only sometimes counts",
+                "choose with {% if %} around it",
+            )
         name = self._new_name("text")
         body = list(self._call(call, scope, None))
         lifted.append(nodes.AssignBlock(nodes.Name(name, "store"), None, body, lineno=call.lineno))
@@ -490,7 +554,11 @@ def _folded(node: nodes.Expr) -> nodes.Expr:
 
 def _leaves(node: nodes.Node) -> Iterator[nodes.Node]:
     for child in node.iter_child_nodes():
-        yield from _leaves(child) if isinstance(child, nodes.Operand | nodes.Compare | nodes.Not | nodes.And | nodes.Or) else (child,)
+        yield from (
+            _leaves(child)
+            if isinstance(child, nodes.Operand | nodes.Compare | nodes.Not | nodes.And | nodes.Or)
+            else (child,)
+        )
 
 
 def _run_together(pieces: Iterable[nodes.Expr]) -> list[nodes.Expr]:

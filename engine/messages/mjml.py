@@ -151,7 +151,9 @@ class _Names(HTMLParser):
         for name, _ in attrs:
             if own != "*" and name not in known:
                 expected = f"expected one of {', '.join(sorted(known if not own else own.split()))}"
-                self.faults.append((line, f'unknown attribute "{name}" of <{tag}>', expected, did_you_mean(name, known)))
+                self.faults.append(
+                    (line, f'unknown attribute "{name}" of <{tag}>', expected, did_you_mean(name, known))
+                )
 
 
 class _Nesting(HTMLParser):

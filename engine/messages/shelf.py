@@ -40,7 +40,7 @@ class File:
     name: str
     body: str  # its line numbers are those of the file
     front: Node | None
-    sheet: Sheet = field(default_factory=lambda: _NO_SHEET)
+    sheet: Sheet = field(default_factory=lambda: Sheet(Reading(), None))
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -126,7 +126,10 @@ class Shelf:
         file.sheet = self._parsed(file.body, file.path, html=file.is_html)
         file.problems += file.sheet.reading.problems
         if file.is_mjml:
-            file.problems += [Problem(file.path, line, None, "HF515", *rest) for line, *rest in mjml.faults(file.body)]
+            file.problems += [
+                Problem(file.path, line, None, "HF515", found, expected, guess)
+                for line, found, expected, guess in mjml.faults(file.body)
+            ]
         return file
 
     def line_of_text(self, text: str, path: str, line: int) -> Sheet:
@@ -145,9 +148,6 @@ class Shelf:
         except RecursionError:
             return _unreadable(path, None, "nested too deeply")
         return Sheet(reading, None if reading.problems else tree)
-
-
-_NO_SHEET = Sheet(Reading(), None)
 
 
 def _unreadable(path: str, line: int | None, found: str) -> Sheet:

@@ -63,7 +63,9 @@ class MailTemplate:
     @property
     def written(self) -> tuple[Variant, ...]:
         """Those with files of their own. The others differ from the default in words only."""
-        return tuple(variant for variant in self.variants if variant is self.default or variant.path != self.default.path)
+        return tuple(
+            variant for variant in self.variants if variant is self.default or variant.path != self.default.path
+        )
 
     @property
     def names(self) -> frozenset[Name]:
@@ -164,7 +166,9 @@ def _unprovided(names: Mapping[Name, tuple[str, int]], known: Mapping[str, Colle
 def _missing_for_marketing(variant: Variant) -> list[Problem]:
     problems = []
     for name, what in _MARKETING:
-        parts = [part for part, shown in zip(("HTML", "text"), variant.composed.shown, strict=True) if name not in shown]
+        parts = [
+            part for part, shown in zip(("HTML", "text"), variant.composed.shown, strict=True) if name not in shown
+        ]
         if parts:
             found = f"a marketing mail whose {' and '.join(parts)} lacks {what}"
             expected = "every marketing mail has it; its layout is a good place"

@@ -23,7 +23,6 @@ from jinja2 import nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 
-
 TEXT_FUNCTION = "_"
 PLURAL_FILTER = "_form"
 
@@ -67,7 +66,7 @@ class Message:
 class TransTag(Extension):
     """Reads `trans` blocks into ordinary nodes that say the source text, and leaves the `Message` with them."""
 
-    tags = frozenset({"trans"})
+    tags = {"trans"}  # noqa: RUF012 - as the base class has it
 
     def parse(self, parser: Parser) -> nodes.With:
         """Called by Jinja behind the opening brace."""
@@ -188,9 +187,7 @@ def _bindings(parser: Parser) -> Iterator[tuple[str, nodes.Expr]]:
     parser.stream.expect("block_end")
 
 
-def _texts(
-    parser: Parser, bound: Mapping[str, nodes.Expr]
-) -> tuple[list[str], dict[str, nodes.Expr], str | None]:
+def _texts(parser: Parser, bound: Mapping[str, nodes.Expr]) -> tuple[list[str], dict[str, nodes.Expr], str | None]:
     """The text up to `pluralize` and the one behind it, the values written out in them, and what is counted."""
     values: dict[str, nodes.Expr] = {}
     texts, number = [""], next(iter(bound), None)
@@ -215,16 +212,14 @@ def _texts(
             parser.fail("trans holds words and values only; choose between whole sentences with if", token.lineno)
 
 
-def _named(
-    parser: Parser, value: nodes.Expr, bound: Mapping[str, nodes.Expr], values: dict[str, nodes.Expr]
-) -> str:
+def _named(parser: Parser, value: nodes.Expr, bound: Mapping[str, nodes.Expr], values: dict[str, nodes.Expr]) -> str:
     """The name a value goes by in the message; the same name for another value is refused."""
     name = _natural_name(value)
     if name is None:
         parser.fail("a value in trans that has no name of its own; bind it: {% trans day=… %}", value.lineno)
     if isinstance(value, nodes.Name) and name in bound:
         return name
-    if name in values and values[name] != value or (name in bound and not _begins_with(value, name)):
+    if (name in values and values[name] != value) or (name in bound and not _begins_with(value, name)):
         parser.fail(f'two values called "{name}" in one trans; bind one of them to another name', value.lineno)
     values[name] = value
     return name

@@ -68,7 +68,10 @@ def project_from_files(
     problems: list[Problem] = []
     settings = _settings(files[CONFIG], root, channels, problems)
     around = Surroundings(
-        files, frozenset(_template_names(files, "mail.html", "mail.mjml")), settings, frozenset(_template_names(files, "note.txt"))
+        files,
+        frozenset(_template_names(files, "mail.html", "mail.mjml")),
+        settings,
+        frozenset(_template_names(files, "note.txt")),
     )
     rules: list[Rule] = []
     written: list[WrittenRule] = []
