@@ -215,6 +215,13 @@ def test_translations_leave_no_english_behind() -> None:
         assert not re.search(r"\b(the|your|you|and|this|unsubscribe)\b", words, re.IGNORECASE)
 
 
+def test_texts_for_translators_are_few_and_no_two_are_nearly_the_same() -> None:
+    texts = {message.key for template in TEMPLATES.mails.values() for _, message in template.messages}
+    words = [" ".join(re.findall(r"\w+", singular.lower())) for singular, _ in texts]
+    assert len(texts) < 350
+    assert sorted(set(words)) == sorted(words)
+
+
 def test_every_sample_customer_can_be_welcomed(small: Path) -> None:
     for row in rows_of(small, "customers"):
         customer = {column: row[column] or None for column in ("first_name", "name", "locale")}

@@ -15,7 +15,7 @@ from engine.project.loading import ProjectFiles, load_project
 from engine.project.rules import Rule
 from engine.sample.project import project_root
 from engine.triggers import triggers
-from tests.sample.rows import TODAY
+from tests.sample.rows import TODAY, rows_of
 
 AS_OF = datetime.combine(TODAY, time(9))
 
@@ -120,13 +120,54 @@ def test_what_customers_say_becomes_a_task_at_once_and_needs_no_consent(project:
         assert rule.blocks == ("marketing",)
 
 
-def test_who_has_cancelled_gets_one_note_and_neither_tips_nor_thanks_besides(project: ProjectFiles) -> None:
-    (leaving,) = (rule for rule in project.rules if rule.id == "cancellation-scheduled")
-    assert len(leaving.steps) == 1
+def test_who_has_cancelled_gets_two_notes_and_neither_tips_nor_thanks_besides(project: ProjectFiles) -> None:
+    asked, last = (rule for rule in project.rules if rule.trigger.name == "cancellation_scheduled")
+    assert [len(asked.steps), len(last.steps)] == [1, 1]
     topics = {rule.id: rule.topic for rule in project.rules}
-    assert set(leaving.blocks) == {
+    assert set(asked.blocks) == {
         topics[rule] for rule in ("share-a-report", "near-limit", "survey-high-score", "anniversary", "usage-halved")
     }
+
+
+def test_a_new_account_gets_each_days_step_once(project: ProjectFiles, evaluation: Evaluation) -> None:
+    by_id = {rule.id: rule for rule in project.rules}
+    assert [str(step.after) for step in by_id["first-project"].steps] == ["2 days", "6 days"]  # from the day after
+    assert [str(step.after) for step in by_id["roadmap"].steps] == ["3 days", "7 days", "14 days"]
+    evaluation.run()
+    roadmap, first = (project.rules.index(by_id[name]) for name in ("roadmap", "first-project"))
+    found = evaluation.db.execute("SELECT cust, rule_no, failing_steps FROM candidate").fetchall()
+    without_project = {cust for cust, no, _ in found if no == first}
+    both_steps = 0b11
+    to_be_told = {cust for cust, no, failing in found if no == roadmap and failing & both_steps != both_steps}
+    assert len(without_project) > 10
+    assert len(to_be_told) > 10
+    assert not without_project & to_be_told
+
+
+def test_a_renewal_is_announced_once_and_a_higher_price_as_one(project: ProjectFiles, evaluation: Evaluation) -> None:
+    evaluation.run()
+    numbers = {rule.id: no for no, rule in enumerate(project.rules)}
+    found = evaluation.db.execute(
+        "SELECT c.rule_no, c.occurrence FROM candidate AS c WHERE c.rule_no IN (?, ?)",
+        [numbers["renewal-yearly"], numbers["price-rise"]],
+    ).fetchall()
+    plain = {occurrence for no, occurrence in found if no == numbers["renewal-yearly"]}
+    dearer = {occurrence for no, occurrence in found if no == numbers["price-rise"]}
+    assert len(plain) > 100
+    assert len(dearer) > 30
+    assert not plain & dearer
+
+
+def test_only_the_larger_plan_is_pointed_to_the_smaller_one(
+    project: ProjectFiles, evaluation: Evaluation, whole: Path
+) -> None:
+    evaluation.run()
+    right_size = {no for no, rule in enumerate(project.rules) if rule.id.startswith("right-size-")}
+    found = evaluation.db.execute("SELECT c.rule_no, p.customer_id FROM candidate AS c JOIN person AS p USING (cust)")
+    told = {customer for no, customer in found.fetchall() if no in right_size}
+    plans = {row["customer_id"]: row["plan"] for row in rows_of(whole, "customers")}
+    assert len(told) > 2
+    assert {plans[customer] for customer in told} == {"team"}
 
 
 def test_nobody_is_asked_both_why_they_are_quiet_and_why_they_do_less(
