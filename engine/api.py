@@ -9,7 +9,8 @@ from pathlib import Path
 
 from engine.channels import CHANNELS
 from engine.clock import to_naive_utc, utc_now
-from engine.messages import Templates, load_templates
+from engine.messages import Renderer, Sender, Templates, Workspace, load_templates
+from engine.messages.clicks import KeepLinks
 from engine.pipeline import Plan, Request, make_plan
 from engine.project.loading import ProjectFiles, load_project, project_from_files
 from engine.project.rules import Rule
@@ -34,6 +35,15 @@ class Project:
     @classmethod
     def _of(cls, loaded: ProjectFiles) -> Project:
         return cls(loaded, load_templates(loaded.files, default_locale=loaded.settings.workspace.locale))
+
+    def renderer(self, templates_of: Callable[[str], Templates], keep_links: KeepLinks | None = None) -> Renderer:
+        """Renders messages by the project's settings; `templates_of` gives the templates of a snapshot."""
+        settings, own = self.settings, self.settings.workspace
+        workspace = Workspace(
+            own.name, own.locale, own.currency, own.timezone, own.postal_address or "", own.public_url or ""
+        )
+        senders = {class_: Sender.of(sender.from_, sender.reply_to) for class_, sender in settings.sender.items()}
+        return Renderer(templates_of, workspace, senders, [settings.signing_secret(live=self.live)], keep_links)
 
     def at_snapshot(self, files: Mapping[str, str]) -> Project:
         """The project as it was when these files were pinned, in the same folder."""

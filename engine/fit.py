@@ -14,6 +14,7 @@ from engine.clock import utc_now
 from engine.errors import Problem, did_you_mean
 from engine.evaluation import Evaluation, queries_of
 from engine.pipeline import check_templates, values_of
+from engine.preview import mail_findings
 from engine.project.rules import EventCondition, Rule
 from engine.project.trigger_spec import ColumnType
 from engine.project.types import EventNames
@@ -41,6 +42,7 @@ def fit_problems(project: Project, as_of: datetime) -> list[Problem]:
         problems = [
             *evaluation.check(), *check_templates(evaluation, project.templates), *_unknown_events(evaluation),
             *billing_warnings(project.settings, project.rules, _intervals(evaluation.warehouse)),
+            *mail_findings(project, evaluation, as_of),
         ]  # fmt: skip
     finally:
         evaluation.close()

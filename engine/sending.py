@@ -12,7 +12,7 @@ from engine.api import Project
 from engine.channels import CHANNELS, Place
 from engine.clock import utc_now
 from engine.delivery import DeliveryOptions, DeliveryReport, OpenChannel, Parts, Progress, Redirection, deliver
-from engine.messages import Mail, Note, Renderer, Sender, Templates, Workspace
+from engine.messages import Mail, Note, Renderer, Templates
 from engine.messages.clicks import remembering
 from engine.presence import Presence
 from engine.project.settings_values import QuietHours
@@ -74,16 +74,8 @@ def renderer(project: Project, store: Store) -> Renderer:
             return project.templates
         return project.at_snapshot(store.snapshots.load(sha)).templates
 
-    settings = project.settings
-    own = settings.workspace
-    workspace = Workspace(
-        own.name, own.locale, own.currency, own.timezone, own.postal_address or "", own.public_url or ""
-    )
-    senders: dict[str, Sender] = {
-        class_: Sender.of(sender.from_, sender.reply_to) for class_, sender in settings.sender.items()
-    }
-    keep_links = remembering(store.links.keep) if settings.web.track_clicks else None
-    return Renderer(templates_of, workspace, senders, [settings.signing_secret(live=project.live)], keep_links)
+    keep_links = remembering(store.links.keep) if project.settings.web.track_clicks else None
+    return project.renderer(templates_of, keep_links)
 
 
 def _channels(project: Project, store: Store) -> dict[str, OpenChannel]:

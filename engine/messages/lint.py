@@ -52,7 +52,8 @@ def lint(mail: Mail, class_: str) -> list[Finding]:
     page = _Page()
     page.feed(mail.html)
     page.close()
-    found = (finding for look in _LOOKS for finding in look(mail, class_, page))
+    case = _Case(mail, class_, page)
+    found = (finding for look in _LOOKS for finding in look(case))
     return list(dict.fromkeys(found))
 
 
@@ -61,8 +62,8 @@ def lint_subject(subject: str) -> list[Finding]:
     return list(_subject(subject))
 
 
-def _about_subject(mail: Mail, class_: str, page: _Page) -> Iterator[Finding]:
-    yield from _subject(mail.subject)
+def _about_subject(case: _Case) -> Iterator[Finding]:
+    yield from _subject(case.mail.subject)
 
 
 def _subject(subject: str) -> Iterator[Finding]:
@@ -84,53 +85,59 @@ def _subject(subject: str) -> Iterator[Finding]:
         )
 
 
-def _about_preheader(mail: Mail, class_: str, page: _Page) -> Iterator[Finding]:
-    if not mail.preheader:
+def _about_preheader(case: _Case) -> Iterator[Finding]:
+    if not case.mail.preheader:
         expected = "without one, inboxes show the first words of the mail beside the subject"
         yield Finding("HF524", "a mail without a preheader", expected)
-    elif mail.preheader not in page.hidden_words and mail.preheader not in page.words:
+    elif case.mail.preheader not in case.page.hidden_words and case.mail.preheader not in case.page.words:
         yield Finding(
             "HF524", "a preheader that is nowhere in the HTML", "print {{ preheader }} at the head of the body"
         )
 
 
-def _about_offers(mail: Mail, class_: str, page: _Page) -> Iterator[Finding]:
+def _about_offers(case: _Case) -> Iterator[Finding]:
     """Advertising in a mail that is sent without consent makes it marketing, in law and in the reader's eyes."""
-    if class_ == "marketing":
+    if case.class_ == "marketing":
         return
-    for place, text in (("the subject", mail.subject), ("the preheader", mail.preheader), ("the text", page.words)):
+    for place, text in (
+        ("the subject", case.mail.subject),
+        ("the preheader", case.mail.preheader),
+        ("the text", case.page.words),
+    ):
         if offer := _OFFER.search(text):
-            yield Finding("HF520", f'"{offer[0]}" in {place} of a {class_} mail', "offers belong into marketing mail")
+            yield Finding(
+                "HF520", f'"{offer[0]}" in {place} of a {case.class_} mail', "offers belong into marketing mail"
+            )
 
 
-def _about_size(mail: Mail, class_: str, page: _Page) -> Iterator[Finding]:
-    size = len(mail.html.encode())
+def _about_size(case: _Case) -> Iterator[Finding]:
+    size = len(case.mail.html.encode())
     if size > LARGEST_HTML:
         expected = "Gmail cuts off what is behind 100 kB, the unsubscribe link too"
         yield Finding("HF525", f"{size / 1024:.0f} kB of HTML", expected)
 
 
-def _about_images(mail: Mail, class_: str, page: _Page) -> Iterator[Finding]:
-    for source in page.images_without_alt:
+def _about_images(case: _Case) -> Iterator[Finding]:
+    for source in case.page.images_without_alt:
         yield Finding("HF522", f'an image without alt: "{source}"', 'say what it shows, or alt="" if it says nothing')
-    if page.images and len(page.words.split()) < FEWEST_WORDS:
+    if case.page.images and len(case.page.words.split()) < FEWEST_WORDS:
         expected = "many readers do not load images, and spam filters distrust mails made of them"
-        yield Finding("HF521", f"images and only {len(page.words.split())} words", expected)
+        yield Finding("HF521", f"images and only {len(case.page.words.split())} words", expected)
 
 
-def _about_links(mail: Mail, class_: str, page: _Page) -> Iterator[Finding]:
-    for address in page.links:
+def _about_links(case: _Case) -> Iterator[Finding]:
+    for address in case.page.links:
         if not address.startswith(("https://", "mailto:", "tel:", "#")):
             yield Finding("HF526", f'a link without https: "{address}"', "expected https://")
 
 
-def _about_contrast(mail: Mail, class_: str, page: _Page) -> Iterator[Finding]:
-    for words, colour, ground, wanted in page.faint:
+def _about_contrast(case: _Case) -> Iterator[Finding]:
+    for words, colour, ground, wanted in case.page.faint:
         found = f'{contrast(colour, ground):.1f} : 1 between text and background at "{words[:40]}"'
         yield Finding("HF527", found, f"expected {wanted:g} : 1, or readers with weak eyes cannot read it")
 
 
-_LOOKS: tuple[Callable[[Mail, str, _Page], Iterator[Finding]], ...] = (
+_LOOKS: tuple[Callable[[_Case], Iterator[Finding]], ...] = (
     _about_subject, _about_preheader, _about_offers, _about_size, _about_images, _about_links, _about_contrast,
 )  # fmt: skip
 
@@ -169,6 +176,15 @@ class _Look:
     size_px: float
     is_bold: bool
     is_hidden: bool
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One mail, what it is sent as, and its HTML as it is read."""
+
+    mail: Mail
+    class_: str
+    page: _Page
 
 
 class _Page(HTMLParser):

@@ -208,7 +208,10 @@ class _Loader:
     def _variant(self, file: File, text: File | None, reading: _Reading, tag: str, *, source: bool = False) -> Variant:
         tongue = Tongue(tag) if source else Tongue(tag, partial(self.catalogues.words, tag))
         made = MailSource(file, text, dict(reading.front))
-        return Variant(file.path, tag, text is None, reading.names, partial(self.composer.mail, made, tongue))
+        return Variant(
+            file.path, tag, text is None, reading.names, partial(self.composer.mail, made, tongue),
+            partial(self.composer.line, file, reading.front["subject"], tongue),
+        )  # fmt: skip
 
     def _is_composed(self, variant: Variant) -> bool:
         try:

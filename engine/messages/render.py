@@ -118,6 +118,16 @@ class Renderer:
         except _FAULTS as fault:
             raise RenderFailed(_reason(fault)) from fault
 
+    def subject(self, message: MessageRow) -> str:
+        """The subject alone, of which nothing else needs to be compiled. Raises RenderFailed as `render` does."""
+        try:
+            values = unpack(message.values_json)
+            variant, locale = self._template_of(message).choose(_text(values.get("customer", {}).get("locale")))
+            context = self._begin(message, values, variant.tag, locale)
+            return checked_line(_line(variant.composed_subject, context), "subject")
+        except _FAULTS as fault:
+            raise RenderFailed(_reason(fault)) from fault
+
     def note(self, message: NoteRow, now: datetime) -> Note:
         """The note of one message, dated `now`, in the workspace's language. Raises RenderFailed as `render` does."""
         try:
@@ -149,9 +159,8 @@ class Renderer:
         values = unpack(message.values_json)
         customer = values.setdefault("customer", {})
         variant, locale = self._template_of(message).choose(_text(customer.get("locale")))
-        composed, way = variant.composed, direction(variant.tag)
-        rendering.begin(locale=locale, zone=message.zone, currency=self.workspace.currency, right_to_left=way == "rtl")
-        context = self._context(message, values, variant.tag, way)
+        composed = variant.composed
+        context = self._begin(message, values, variant.tag, locale)
         sender = self._sender(message.class_)
         subject = checked_line(_line(composed.subject, context), "subject")
         preheader = _line(composed.preheader, context)
@@ -173,6 +182,14 @@ class Renderer:
             date=now,
             headers=headers,
         )
+
+    def _begin(
+        self, message: MessageRow, values: Mapping[str, Mapping[str, object]], tag: str, locale: str
+    ) -> dict[str, Any]:
+        """Start a mail in a language; gives what its templates see."""
+        way = direction(tag)
+        rendering.begin(locale=locale, zone=message.zone, currency=self.workspace.currency, right_to_left=way == "rtl")
+        return self._context(message, {"customer": {}, **values}, tag, way)
 
     def _templates_of(self, message: MessageRow) -> Templates:
         templates = self._templates.get(message.snapshot_sha)

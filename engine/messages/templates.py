@@ -38,6 +38,12 @@ class Variant:
     text_is_derived: bool
     names: Mapping[Name, tuple[str, int]]  # with the place of the first use
     compose: Callable[[], Composed]
+    compose_subject: Callable[[], Template]
+
+    @cached_property
+    def composed_subject(self) -> Template:
+        """Its subject, compiled. Raises CannotCompose."""
+        return self.compose_subject()
 
     @cached_property
     def composed(self) -> Composed:
