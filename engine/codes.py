@@ -294,8 +294,8 @@ HF515 load MJML that cannot be used
     Tags and attributes of mail.mjml and its layouts must be MJML's own, each where MJML allows it, every tag closed.
     Conditions stand around whole elements: around sections, inside columns, or inside texts.
 HF516 load A catalogue that cannot be used
-    templates/locales/<language>.po is a gettext catalogue. A translation has the values and tags of its original, and as
-    many forms for numbers as the head of the file says. `holdfast i18n extract` writes the file.
+    templates/locales/<language>.po is a gettext catalogue. A translation has the tags of its original and no
+    braces but those around its values. `holdfast i18n extract` writes the file.
 HF517 load Styles that cannot be put into the tags
     Style sheets are written into the tags when templates are loaded. Markup that must be repaired for that, such as
     text directly in a table, would move conditions away from what they stand around. A condition stands around tags or

@@ -106,11 +106,11 @@ def _read(path: str, tag: str, text: str) -> Catalogue:
     for entry in found:
         if entry.id:
             catalogue.entries[key_of(entry)] = entry
-            catalogue.problems += _faults(catalogue, entry, found.num_plurals)
+            catalogue.problems += _faults(catalogue, entry)
     return catalogue
 
 
-def _faults(catalogue: Catalogue, entry: Entry, forms: int) -> Iterator[Problem]:
+def _faults(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
     """What would make a finished translation say something else than its original."""
     if not is_finished(entry):
         return
@@ -120,8 +120,6 @@ def _faults(catalogue: Catalogue, entry: Entry, forms: int) -> Iterator[Problem]
     def problem(code: str, found: str, expected: str) -> Problem:
         return Problem(catalogue.path, entry.lineno, None, code, found, expected)
 
-    if plural is not None and len(said) != forms:
-        yield problem("HF516", f"{len(said)} forms for numbers", f"expected {forms}, as the head of the file says")
     try:
         wanted = values_in(singular) | values_in(plural or "")
         for words in said:

@@ -52,7 +52,10 @@ def outline(html: str) -> str:
 
 def visible_words(html: str) -> bool:
     """Whether there are words for the reader, which then belong to a language."""
-    return any(character.isalpha() for character in _MARK.sub("", outline(html)))
+    page = _Outline(with_links=False)
+    page.feed(html)
+    page.close()
+    return any(character.isalpha() for text in page.written for character in _MARK.sub("", text))
 
 
 def tidy(text: str) -> str:
@@ -75,8 +78,9 @@ _TIDYING = (
 class _Outline(HTMLParser):
     """Writes what a reader of the page would read, top to bottom."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_links: bool = True) -> None:
         super().__init__(convert_charrefs=True)
+        self.with_links = with_links
         self.written: list[str] = []
         self.links: list[tuple[str, int]] = []
         self.skipped: list[str] = []  # open elements from the outermost one left out
@@ -127,7 +131,7 @@ class _Outline(HTMLParser):
 
     def _close_link(self, address: str, begun: int) -> None:
         words = "".join(self.written[begun:]).strip()
-        if not address or address.startswith("#") or words == address:
+        if not self.with_links or not address or address.startswith("#") or words == address:
             return
         self.written.append(f" <{address}>" if words else f"<{address}>")
 

@@ -62,7 +62,11 @@ class Layered:
             return words(folded(text).replace("{", "{{").replace("}", "}}"), None).format()
 
         loader = DictLoader(
-            {path.removeprefix("templates/"): _body(text) for path, text in files.items() if path.startswith("templates/")}
+            {
+                path.removeprefix("templates/"): _body(text)
+                for path, text in files.items()
+                if path.startswith("templates/")
+            }
         )
         environment = MailEnvironment(loader, html=True)
         environment.extensions = {**environment.extensions, TransTag.identifier: RuntimeTrans(environment)}
