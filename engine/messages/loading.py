@@ -102,6 +102,7 @@ class _Loader:
     def __init__(self, shelf: Shelf, catalogues: Catalogues, default_tag: str) -> None:
         self.shelf, self.catalogues, self.default_tag = shelf, catalogues, default_tag
         self.composer = Composer(shelf)
+        self._fixed_words: dict[str, bool] = {}
         self.problems: set[Problem] = set()
 
     def mails(self) -> Iterator[MailTemplate]:
@@ -177,7 +178,7 @@ class _Loader:
         if default is None:
             return None
         for tag in self.catalogues.by_tag:
-            if tag not in translations and self._speaks(default[1], tag, text is not None):
+            if tag not in translations and self._speaks(default[1], tag, text):
                 translations[tag] = self._variant(file, text, default[1], tag)
         return MailTemplate(name, default[0], translations, tuple(default[1].messages))
 
@@ -232,10 +233,10 @@ class _Loader:
 
     # Languages.
 
-    def _speaks(self, reading: _Reading, tag: str, own_text: bool) -> bool:
+    def _speaks(self, reading: _Reading, tag: str, own_text: File | None) -> bool:
         """Whether a language's catalogue has every word of a mail; with a warning where it has only some."""
         lacking = [(path, one) for path, one in reading.messages if self.catalogues.words(tag, one) is None]
-        if not reading.messages or any(self._is_foreign(file, None, tag) for file in reading.drawn):
+        if not reading.messages or self._has_foreign_words(reading, own_text, tag):
             return False
         folder = reading.file.path.rpartition("/")[0]
         own = [(path, one) for path, one in reading.messages if path.startswith(folder)]
@@ -250,6 +251,16 @@ class _Loader:
                 )
             )  # fmt: skip
         return not lacking
+
+    def _has_foreign_words(self, reading: _Reading, own_text: File | None, tag: str) -> bool:
+        """Whether something of a mail would stay in the authors' language whatever the catalogue says."""
+        foreign = [file for file in reading.drawn if self._is_foreign(file, None, tag)]
+        if not foreign or any(self.shelf.locales_of(file.name) for file in reading.drawn):
+            return bool(foreign)
+        if reading.file.path not in self._fixed_words:  # a file alone does not tell letters of a style from words
+            source = MailSource(reading.file, own_text, {})
+            self._fixed_words[reading.file.path] = self.composer.has_fixed_words(source, tag)
+        return self._fixed_words[reading.file.path]
 
     def _is_whole(self, reading: _Reading, default: Variant, variant: Variant, tag: str) -> bool:
         """Whether a translation may be used: every value of the default is in it, and all words are of its language."""

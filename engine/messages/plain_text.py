@@ -55,7 +55,12 @@ def visible_words(html: str) -> bool:
     page = _Outline(with_links=False)
     page.feed(html)
     page.close()
-    return any(character.isalpha() for text in page.written for character in _MARK.sub("", text))
+    return any(map(has_letters, page.written))
+
+
+def has_letters(text: str) -> bool:
+    """Whether a text has words, apart from the marks in it."""
+    return any(character.isalpha() for character in _MARK.sub("", text))
 
 
 def tidy(text: str) -> str:
