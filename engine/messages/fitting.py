@@ -22,7 +22,7 @@ class Unfit(Exception):  # noqa: N818 - told as a Problem by the caller
 
 #: Between sentences these languages set no blank, which authors of other languages put there.
 _WITHOUT_BLANKS = frozenset({"ja", "zh"})
-_BLANK_BEHIND_SENTENCE = re.compile(r"(?<=[。！？；：，、])[ \n]+(?=[^\s<]|\Z)")
+_BLANK_BEHIND_SENTENCE = re.compile(r"(?<=[。！？；：，、])[ \n]+(?=[^\s<]|\Z)")  # noqa: RUF001
 
 
 def fit(statements: Sequence[nodes.Node], tag: str, *, is_html: bool) -> None:

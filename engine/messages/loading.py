@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 from engine.errors import Problem, SetupError, did_you_mean
 from engine.messages.catalogues import Catalogues
@@ -81,6 +83,7 @@ def load_templates(files: Mapping[str, str], *, default_locale: str) -> Template
     shelf, catalogues = Shelf(files), Catalogues(files)
     loader = _Loader(shelf, catalogues, canonical(default_locale) or "en")
     mails = {mail.name: mail for mail in loader.mails()}
+    loader.warn_of_beginnings(mails.values())
     notes = dict(loader.notes())
     problems = {
         *loader.problems,
@@ -234,23 +237,24 @@ class _Loader:
     # Languages.
 
     def _speaks(self, reading: _Reading, tag: str, own_text: File | None) -> bool:
-        """Whether a language's catalogue has every word of a mail; with a warning where it has only some."""
-        lacking = [(path, one) for path, one in reading.messages if self.catalogues.words(tag, one) is None]
+        """Whether a language's catalogue has every word of a mail."""
         if not reading.messages or self._has_foreign_words(reading, own_text, tag):
             return False
-        folder = reading.file.path.rpartition("/")[0]
-        own = [(path, one) for path, one in reading.messages if path.startswith(folder)]
-        lacking_own = [found for found in own if found in lacking]
-        if lacking and len(lacking_own) < len(own):
-            _, message = lacking[0]
-            self.problems.add(
-                Problem(
-                    self.catalogues.by_tag[tag].path, None, None, "HF512",
-                    f'{len(lacking)} texts of {reading.file.path} have no words here, such as "{message.singular}"',
-                    "until they have, these customers get the whole mail in the default language", severity="warning",
+        return all(self.catalogues.words(tag, message) for _, message in reading.messages)
+
+    def warn_of_beginnings(self, mails: Collection[MailTemplate]) -> None:
+        """A warning for each mail that somebody has begun to translate; words that mails share are no beginning."""
+        uses = Counter(key for mail in mails for key in {message.key for _, message in mail.messages})
+        for mail, tag in product(mails, self.catalogues.by_tag):
+            own = [message for _, message in mail.messages if uses[message.key] == 1]
+            lacking = [one for _, one in mail.messages if self.catalogues.words(tag, one) is None]
+            if lacking and tag not in mail.translations and any(self.catalogues.words(tag, one) for one in own):
+                found = (
+                    f'{len(lacking)} texts of {mail.default.path} have no words here, such as "{lacking[0].singular}"'
                 )
-            )  # fmt: skip
-        return not lacking
+                expected = "until they have, these customers get the whole mail in the default language"
+                path = self.catalogues.by_tag[tag].path
+                self.problems.add(Problem(path, None, None, "HF512", found, expected, severity="warning"))
 
     def _has_foreign_words(self, reading: _Reading, own_text: File | None, tag: str) -> bool:
         """Whether something of a mail would stay in the authors' language whatever the catalogue says."""
