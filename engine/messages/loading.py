@@ -243,7 +243,7 @@ class _Loader:
         return all(self.catalogues.words(tag, message) for _, message in reading.messages)
 
     def warn_of_beginnings(self, mails: Collection[MailTemplate]) -> None:
-        """A warning for each mail that somebody has begun to translate; words that mails share are no beginning."""
+        """A warning for each mail of whose own texts most are translated, and not all: something was overlooked."""
         uses = Counter(key for mail in mails for key in {message.key for _, message in mail.messages})
         for mail, tag in product(mails, self.catalogues.by_tag):
             own = [message for _, message in mail.messages if uses[message.key] == 1]
