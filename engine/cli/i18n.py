@@ -54,7 +54,7 @@ def check_languages(screen: Screen, languages: Languages = None) -> int | None:
     """How far each language is: mails that can be sent in it, texts that are missing, doubtful or no longer used.
 
     A mail is sent in a language only when every text of it is there; until then it goes out whole in the workspace's
-    language. Exit code 3 when a language named lacks something. JSON: `languages` (tag, path, complete, mails, missing,
+    language. Exit code 1 when a language named lacks something. JSON: `languages` (tag, path, complete, mails, missing,
     fuzzy, unused, blocked).
     """
     project = open_project(screen)
@@ -71,7 +71,7 @@ def check_languages(screen: Screen, languages: Languages = None) -> int | None:
         if one.blocked:
             screen.title(f"{one.tag}, mails with words outside trans, which go out in the workspace's language")
             screen.say("  " + ", ".join(one.blocked))
-    return 3 if languages and any(one.missing or one.fuzzy or one.blocked for one in found) else None
+    return 1 if languages and any(one.missing or one.fuzzy or one.blocked for one in found) else None
 
 
 def _show_texts(screen: Screen, one: Standing, *, is_asked_for: bool) -> None:
