@@ -34,13 +34,21 @@ class Asked:
 def catch_up(settings: Settings, store: Store, now: datetime) -> int:
     """Apply what was heard, and ask for what is missing if there is a key to ask with; events applied.
 
-    Quick when there is nothing to do. A Stripe that cannot be asked is no fault: questions wait.
+    Quick when there is nothing to do. A Stripe that cannot be asked is no fault, nor is a key whose variable is not
+    set: questions wait, with the reason.
     """
     if not settings.from_stripe:
         return 0
     applied = apply_stripe_events(store)
-    if settings.stripe.api_key is not None and store.billing.open_questions():
-        ask_open_questions(StripeApi(settings.stripe), store, now)
+    if settings.stripe.api_key is None or not store.billing.open_questions():
+        return applied
+    try:
+        api = StripeApi(settings.stripe)
+    except HoldfastError as error:
+        for question in store.billing.questions(now, MOST_AT_A_TIME):
+            store.billing.put_off(question, str(error), now)
+    else:
+        ask_open_questions(api, store, now)
     return applied
 
 

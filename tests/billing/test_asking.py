@@ -25,7 +25,7 @@ from stripe_things import (
     subscription,
     when,
 )
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from engine.billing import StripeApi, stripe_api, sync
 from engine.billing.stripe_api import GoneError
@@ -160,6 +160,39 @@ def test_without_a_key_to_ask_with_check_says_that_no_mail_will_leave(tmp_path: 
     told = CliRunner().invoke(app, ["-C", str(company.folder), "check"], prog_name="holdfast").output
     assert "wait for ever" in " ".join(told.split())
     assert "stripe.api_key" in told
+
+
+def test_a_key_whose_variable_is_not_set_holds_mails_and_questions_and_ends_no_run(
+    company: StripeCompany, stripe: StripeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stripe.now = when(1, 2.5)
+    stripe.holds(*declined("lost_card"))
+    company.live(*bought(), event("invoice.payment_failed", invoice(), at(0)))
+    monkeypatch.delenv("STRIPE_KEY")
+    assert company.on_day(1) == []
+    assert [run.state for run in company.store.runs.recent(1)] == ["finished"]
+    assert company.store.billing.open_questions() == 1
+    monkeypatch.setenv("STRIPE_KEY", "rk_live_1")
+    stripe.now = when(2, 2.5)
+    assert company.on_day(2) == ["cus_1: card-1"]
+
+
+def test_check_names_the_variables_of_stripe_that_are_not_set(
+    company: StripeCompany, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check() -> Result:
+        return CliRunner().invoke(app, ["-C", str(company.folder), "check"], prog_name="holdfast")
+
+    config = company.folder / "config.yaml"
+    config.write_text(config.read_text().replace("stripe: {", 'stripe: {webhook_secret: "${STRIPE_SIGNS}", '))
+    monkeypatch.delenv("STRIPE_KEY")
+    told = check()
+    assert told.exit_code == 0  # no mail reaches anybody here
+    assert all(f"variable {name} is missing" in told.output for name in ("STRIPE_KEY", "STRIPE_SIGNS"))
+    config.write_text(config.read_text() + "channels: {email: {use: smtp, host: mail.example.com}}\n")
+    told = check()
+    assert told.exit_code == 2
+    assert all(f"variable {name} is missing" in told.output for name in ("STRIPE_KEY", "STRIPE_SIGNS"))
 
 
 def test_what_an_event_told_meanwhile_is_not_asked_for(company: StripeCompany, stripe: StripeServer) -> None:
