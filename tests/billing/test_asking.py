@@ -27,7 +27,7 @@ from stripe_things import (
 )
 from typer.testing import CliRunner, Result
 
-from engine.billing import StripeApi, stripe_api, sync
+from engine.billing import StripeApi, asking, stripe_api, sync
 from engine.billing.stripe_api import GoneError
 from engine.cli.root import app
 from engine.errors import SetupError, UnavailableError
@@ -413,3 +413,25 @@ def test_many_bills_that_failed_are_all_asked_about(company: StripeCompany, stri
     done = sync(company.project.settings, company.store, THIRD_DAY)
     assert (done.read["payments"], done.unanswered) == (230, 0)
     assert {row["decline_code"] for row in company.table("payment_failures", THIRD_DAY)} == {"lost_card"}
+
+
+@pytest.mark.parametrize(("status", "unanswered"), [(404, 0), (500, 3)], ids=["gone", "put off"])
+def test_questions_that_have_no_answer_do_not_keep_a_sync_from_asking_the_others(
+    company: StripeCompany, stripe: StripeServer, monkeypatch: pytest.MonkeyPatch, status: int, unanswered: int
+) -> None:
+    monkeypatch.setattr(asking, "MOST_AT_A_TIME", 2)
+    warnings = [{"object": "radar.early_fraud_warning", "id": f"issfr_{number}", "charge": f"ch_{number}",
+                 "actionable": True, "created": at(1)} for number in (7, 8, 9)]  # fmt: skip
+    company.live(*(event("radar.early_fraud_warning.created", one, at(1)) for one in warnings))
+    stripe.holds(customer(), subscription(), *declined("lost_card"))
+    stripe.faults = {f"charges/ch_{number}": status for number in (7, 8, 9)}
+    done = sync(company.project.settings, company.store, THIRD_DAY)
+    assert (done.read["payments"], done.unanswered, bool(done.problem)) == (1, unanswered, bool(unanswered))
+    assert [row["decline_code"] for row in company.table("payment_failures", THIRD_DAY)] == ["lost_card"]
+
+
+def test_questions_that_events_have_answered_do_not_hide_those_behind_them(company: StripeCompany) -> None:
+    company.live(*bought(), event("invoice.payment_failed", invoice(), at(0)), *failure(invoice(), 0))
+    company.live(*bought("cus_2", "sub_2"), event("invoice.payment_failed", invoice("in_2", "cus_2"), at(1)))
+    assert company.store.billing.open_questions() == 2
+    assert [one.id for one in company.store.billing.questions(THIRD_DAY, 1)] == ["in_2"]
