@@ -138,7 +138,7 @@ def _with_reasons(plan: Plan, untrue: Mapping[int, str]) -> dict[int, str]:
     reasons = dict(untrue)
     for compiled in plan.evaluation.compiled:
         why = plan.evaluation.why_gone(compiled, "a.occurrence")
-        if why == "NULL":
+        if why is None:
             continue
         names = ", ".join(plan.evaluation.bound(name) for name in (compiled.rule.id, *compiled.rule.was))
         query = (
