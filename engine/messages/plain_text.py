@@ -10,8 +10,11 @@ import re
 from html.parser import HTMLParser
 
 _SPACE_AT_BREAKS = re.compile(r" *\n *")
+#: An item ends with a break and the next begins with one.
+_BREAK_BETWEEN_ITEMS = re.compile(r"(?<!\n)\n\n(?=- )")
 #: The next turn of a loop begins with a break of its own.
-_BREAK_BEHIND_MARK = re.compile(r"(⟦[bme]\d+⟧)\n")
+_BREAK_BEHIND_BREAK_BETWEEN_ITEMS = re.compile(r"(?<!\n)\n\n(?=- )")
+_MARK = re.compile(r"(⟦[bme]\d+⟧)\n")
 _MARK = re.compile(r"⟦\w+⟧")
 _PARAGRAPHS = frozenset(
     (
@@ -47,7 +50,8 @@ def outline(html: str) -> str:
     written = _Outline()
     written.feed(html)
     written.close()
-    return _BREAK_BEHIND_MARK.sub(r"\1", _SPACE_AT_BREAKS.sub("\n", "".join(written.written)))
+    text = _SPACE_AT_BREAKS.sub("\n", "".join(written.written))
+    return _BREAK_BETWEEN_ITEMS.sub("\n", _BREAK_BEHIND_MARK.sub(r"\1", text))
 
 
 def visible_words(html: str) -> bool:
