@@ -13,8 +13,7 @@ _SPACE_AT_BREAKS = re.compile(r" *\n *")
 #: An item ends with a break and the next begins with one.
 _BREAK_BETWEEN_ITEMS = re.compile(r"(?<!\n)\n\n(?=- )")
 #: The next turn of a loop begins with a break of its own.
-_BREAK_BEHIND_BREAK_BETWEEN_ITEMS = re.compile(r"(?<!\n)\n\n(?=- )")
-_MARK = re.compile(r"(⟦[bme]\d+⟧)\n")
+_BREAK_BEHIND_MARK = re.compile(r"(⟦[bme]\d+⟧)\n")
 _MARK = re.compile(r"⟦\w+⟧")
 _PARAGRAPHS = frozenset(
     (
