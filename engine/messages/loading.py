@@ -246,8 +246,9 @@ class _Loader:
         """A warning for each mail of whose own texts most are translated, and not all: something was overlooked."""
         uses = Counter(key for mail in mails for key in {message.key for _, message in mail.messages})
         for mail, tag in product(mails, self.catalogues.by_tag):
-            own = [message for _, message in mail.messages if uses[message.key] == 1]
-            lacking = [one for _, one in mail.messages if self.catalogues.words(tag, one) is None]
+            texts = {message.key: message for _, message in mail.messages}
+            own = [one for key, one in texts.items() if uses[key] == 1]
+            lacking = [one for one in texts.values() if self.catalogues.words(tag, one) is None]
             begun = [one for one in own if self.catalogues.words(tag, one)]
             if lacking and tag not in mail.translations and 2 * len(begun) > len(own):
                 found = f'{mail.default.path}: without words here are {len(lacking)}, such as "{lacking[0].singular}"'
