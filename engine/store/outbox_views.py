@@ -16,7 +16,6 @@ from engine.store.outbox_sql import given
 from engine.store.outbox_tests import TestSends
 from engine.store.tables import DUE, attempt, message
 
-
 _REAL = message.c.queue < "2"  # as `is_test` says, and in the index that finds what is due
 
 
