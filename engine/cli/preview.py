@@ -20,6 +20,7 @@ from engine.cli.screen import Screen
 from engine.cli.sent import tell_test_mode
 from engine.cli.wording import number_of
 from engine.clock import utc_now
+from engine.delivery import marked
 from engine.messages import Mail, Note
 from engine.messages.locales import canonical
 from engine.preview import Look, Looker, Person, looker, person_of
@@ -195,7 +196,8 @@ def _refuse_erased(project: Project, store: Store | None, customer: str) -> None
 
 
 def _show(screen: Screen, look: Look) -> None:
-    screen.say((heading(look), "bold"), (f"  {look.specimen.template}", "dim"))
+    template = look.specimen.template
+    screen.say((heading(look), "bold"), (f"  {template}" if template != look.step.id else "", "dim"))
     for remark in remarks(look):
         screen.say("  ", ("! ", "yellow"), remark)
     content = look.content
@@ -263,7 +265,7 @@ def _document(look: Look) -> dict[str, object]:
 
 
 def _sent_document(look: Look, address: str, sent: TestSent) -> dict[str, object]:
-    subject = look.content.subject if isinstance(look.content, Mail) else None
+    subject = marked(look.content.subject) if isinstance(look.content, Mail) else None
     return {
         "rule": look.rule.id, "step": look.step.no + 1, "variant": look.variant, "template": look.specimen.template,
         "subject": subject, "to": address, **vars(sent),
