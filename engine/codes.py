@@ -302,6 +302,9 @@ HF517 load Styles that cannot be put into the tags
     inside a quoted value, never inside a tag.
 HF518 data A mail that made-up values do not fill
     `check` fills every mail with values of a customer who does not exist, to look at it. This one fails even then.
+HF528 run A mail that customers' values do not fill
+    `check --render` makes the mail of everybody the rules match today. These cannot be made: mostly a value that some
+    customers lack. Guard it with `{% if %}` around a sentence of its own, or with `default`.
 HF520 data An offer in a mail that is not marketing
     Service and legal mail goes to people who did not agree to advertising. An offer in it makes it advertising.
 HF521 data What spam filters look for

@@ -217,6 +217,15 @@ class Evaluation:
         )
         return f"CAST(to_json(struct_pack({packed})) AS VARCHAR)" if packed else "'{}'"
 
+    def packed_sql(self, compiled: Compiled, names: Iterable[Name]) -> str:
+        """The SELECT of what messages read of a rule's candidates: rule_no, cust, occurrence, anchor, packed."""
+        found = compiled.found
+        holds = " AND ".join(f"({condition.sql})" for condition in compiled.conditions)
+        return (
+            f"SELECT {compiled.rule_no} AS rule_no, p.cust, {found.occurrence} AS occurrence, {found.anchor} AS anchor, "
+            f"{self.values_sql(compiled, names)} AS packed FROM {found.rows} WHERE {holds}"
+        )
+
     def why_gone(self, compiled: Compiled, occurrence: str) -> str | None:
         """SQL over `p` for the reason why an occurrence (SQL) of a rule is found no longer; None: its trigger tells none."""
         use = compiled.rule.trigger

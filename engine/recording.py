@@ -8,12 +8,11 @@ order of the keys: a database then fills its pages one after the other instead o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from engine.evaluation import Compiled
 from engine.messages import Templates
-from engine.pipeline import Plan
+from engine.pipeline import Plan, values_of
 from engine.project.rules import Rule
 from engine.store import Store
 from engine.warehouse.sql import execute
@@ -71,7 +70,7 @@ def _prepare(plan: Plan, templates: Templates, cursor: str) -> list[tuple[int, s
     """The rows to write of customers after `cursor`, as tables with their chunk; each chunk and its last customer."""
     chunks = _cut_chunks(plan, cursor)
     _name_rules(plan)
-    _pack_values(plan, templates)
+    pack_values(plan, templates)
     tables = {
         "out_decision": _DECISIONS, "out_closing": _CLOSING, "out_settling": _SETTLINGS, "out_exposure": _EXPOSURES,
         "out_message": _MESSAGES, "out_vanished": _vanished(plan),
@@ -168,8 +167,8 @@ _MESSAGES = f"""
 """The key is (rule's first name, resend, subject, occurrence, step, recipient): the same words give the same mail."""
 
 
-def _pack_values(plan: Plan, templates: Templates) -> None:
-    """`message_values`: for each send, the JSON its template reads.
+def pack_values(plan: Plan, templates: Templates, outcomes: Sequence[str] = ("send",)) -> None:
+    """`message_values`: for each decision with one of these outcomes, the JSON its template reads.
 
     A candidate that took over an older occurrence is found under its present one: `other` is the customer's newest.
     """
@@ -177,30 +176,20 @@ def _pack_values(plan: Plan, templates: Templates) -> None:
         "CREATE OR REPLACE TABLE fact_values (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, anchor TIMESTAMP, "
         "packed VARCHAR)"
     )
-    for number in _sending(plan):
+    chosen = f"d.outcome IN ({', '.join(repr(outcome) for outcome in outcomes)})"
+    names = values_of(plan.rules, templates)
+    for (number,) in plan.db.execute(
+        f"SELECT DISTINCT rule_no FROM decision AS d WHERE {chosen} ORDER BY 1"
+    ).fetchall():
         compiled = plan.evaluation.compiled[number]
-        execute(plan.db, f"INSERT INTO fact_values {_values_select(plan, compiled, templates)}", plan.evaluation.bound)
+        packed = plan.evaluation.packed_sql(compiled, names[compiled.rule.id])
+        these = f"SELECT d.cust FROM decision AS d WHERE {chosen} AND d.rule_no = {number}"
+        execute(plan.db, f"INSERT INTO fact_values {packed} AND p.cust IN ({these})", plan.evaluation.bound)
     plan.db.execute(
         "CREATE OR REPLACE TABLE message_values AS SELECT d.rule_no, d.cust, d.occurrence, "
         "any_value(f.packed) FILTER (WHERE f.occurrence = d.occurrence) AS own, arg_max(f.packed, f.anchor) AS other "
         "FROM decision AS d JOIN fact_values AS f ON f.rule_no = d.rule_no AND f.cust = d.cust "
-        "WHERE d.outcome = 'send' GROUP BY ALL"
-    )
-
-
-def _sending(plan: Plan) -> list[int]:
-    rows = plan.db.execute("SELECT DISTINCT rule_no FROM decision WHERE outcome = 'send' ORDER BY 1").fetchall()
-    return [int(row[0]) for row in rows]
-
-
-def _values_select(plan: Plan, compiled: Compiled, templates: Templates) -> str:
-    names = {name for template in compiled.rule.templates for name in templates.values_needed(template)}
-    found = compiled.found
-    holds = " AND ".join(f"({condition.sql})" for condition in compiled.conditions)
-    sends = f"SELECT d.cust FROM decision AS d WHERE d.outcome = 'send' AND d.rule_no = {compiled.rule_no}"
-    return (
-        f"SELECT {compiled.rule_no}, p.cust, {found.occurrence}, {found.anchor}, "
-        f"{plan.evaluation.values_sql(compiled, names)} FROM {found.rows} WHERE {holds} AND p.cust IN ({sends})"
+        f"WHERE {chosen} GROUP BY ALL"
     )
 
 

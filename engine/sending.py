@@ -1,23 +1,45 @@
-"""Delivery of one project: its channels opened, its mails rendered as they were when planned, its rules asked again."""
+"""Delivery of one project: its channels opened, its mails rendered as they were when planned, its rules asked again.
+
+Tests go the same way, one at a time, with what the process knows in place of what a run stored.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from threading import Event
 
+from engine.addresses import Mailbox
 from engine.api import Project
 from engine.channels import CHANNELS, Place
-from engine.clock import utc_now
-from engine.delivery import DeliveryOptions, DeliveryReport, OpenChannel, Parts, Progress, Redirection, deliver
+from engine.clock import new_token, utc_now
+from engine.delivery import (
+    DeliveryOptions,
+    DeliveryReport,
+    OpenChannel,
+    Parts,
+    Progress,
+    Recheck,
+    Redirection,
+    deliver,
+    marked,
+)
 from engine.messages import Mail, Note, Renderer, Templates
 from engine.messages.clicks import remembering
 from engine.presence import Presence
+from engine.preview import Look
 from engine.project.settings_values import QuietHours
 from engine.recheck import still_true
-from engine.store import OutboxMessage, Store
+from engine.store import NewTest, OutboxMessage, OutboxRow, Store, address_key
+
+Render = Callable[[OutboxMessage, datetime], Mail | Note]
+
+_TEST_WAITS = timedelta(minutes=15)
+"""Somebody waits for it; what has not left by then, after a crash, never will."""
 
 
 def send_due(
@@ -36,9 +58,6 @@ def send_due(
     while it is fresh. `on_mail` sees every mail that is about to leave. Raises as `deliver` does.
     """
     made = renderer(project, store)
-    presence = Presence(project, store) if project.live else None
-    if presence:
-        presence.check()
     owners = {name: rule.owner for rule in project.rules for name in (rule.id, *rule.was)}
 
     def render(message: OutboxMessage, now: datetime) -> Mail | Note:
@@ -46,24 +65,101 @@ def send_due(
             note = made.note(message, now)
             return replace(note, assignee=note.assignee or owners.get(message.rule))
         mail = made.render(message, now)
-        if presence:
-            presence.note(utc_now())
         on_mail(message, mail)
         return mail
 
-    parts = Parts(
-        channels=_channels(project, store),
-        render=render,
-        still_true=still_true(project, store, planned_at),
-        quiet_hours=_quiet_hours(project),
-        clock=clock,
-        redirection=_redirection(project),
-    )
-    store.tasks.try_again([name for name, kind in project.settings.uses.items() if kind == "task"])
-    report = deliver(store, parts, _options(project), on_progress=on_progress, stop=stop)
-    if presence:
-        presence.end(utc_now())
-    return report
+    with _at_work(project, store) as note_mail:
+        parts = Parts(
+            channels=_channels(project, store),
+            render=_noted(render, note_mail),
+            still_true=still_true(project, store, planned_at),
+            quiet_hours=_quiet_hours(project),
+            clock=clock,
+            redirection=_redirection(project),
+        )
+        store.tasks.try_again([name for name, kind in project.settings.uses.items() if kind == "task"])
+        return deliver(store, parts, _options(project), on_progress=on_progress, stop=stop)
+
+
+@dataclass(frozen=True)
+class TestSent:
+    """What became of a test: accepted, refused, suppressed, failed, expired, cancelled, held, paused, in_doubt,
+    channel_down or not_sent. `provider_id`: its name with the provider, or the file in the folder."""
+
+    outcome: str
+    reason: str
+    provider_id: str | None
+
+
+def send_test(
+    project: Project, store: Store, look: Look, address: str, *, clock: Callable[[], datetime] = utc_now
+) -> TestSent:
+    """Send a mail that was looked at to a canonical address of the project's own people, now or never.
+
+    Through the outbox and the gate, as every mail; no hour is quiet for it, and nobody asks whether it is still true.
+    Raises as `deliver` does.
+    """
+    made, specimen, now = renderer(project, store), look.specimen, clock()
+    secret = project.settings.signing_secret(live=project.live)
+    test_id = store.outbox.plan_test(NewTest(
+        sha256(f"test {new_token()}".encode()).hexdigest(), look.rule.id, look.step.id, address,
+        address_key(secret, address), look.step.channel, specimen.template, project.snapshot_sha, look.rule.class_,
+        look.rule.topic, project.settings.workspace.timezone, now, now + _TEST_WAITS,
+    ))  # fmt: skip
+
+    def render(message: OutboxMessage, now: datetime) -> Mail:
+        # Of whom the values are, stands in this process alone.
+        known = message._replace(values_json=specimen.values_json, zone=specimen.zone)
+        mail = made.render(known, now)
+        return replace(mail, to=Mailbox("", address), subject=marked(mail.subject))
+
+    try:
+        with _at_work(project, store) as note_mail:
+            parts = Parts(
+                channels=_channels(project, store),
+                render=_noted(render, note_mail),
+                still_true=lambda messages, now: Recheck(),
+                quiet_hours=lambda message: None,
+                clock=clock,
+                redirection=_redirection(project),
+            )
+            report = deliver(store, parts, _options(project), test_id=test_id)
+    finally:
+        row = store.outbox.end_test(test_id)
+    return _test_sent(row, report, paused="*" in store.switches.paused())
+
+
+def _test_sent(row: OutboxRow, report: DeliveryReport, *, paused: bool) -> TestSent:
+    if row.state not in {"planned", "retry_wait"}:
+        return TestSent(row.state, row.reason or row.detail or "", row.provider_id)
+    if report.down:
+        return TestSent("channel_down", "; ".join(report.down.values()), None)
+    if paused:
+        return TestSent("paused", "everything is paused; `holdfast resume` lifts it", None)
+    held = "; ".join(failure.reason for failure in report.failures)
+    return TestSent("held", held, None) if held else TestSent("not_sent", row.detail or "", None)
+
+
+@contextmanager
+def _at_work(project: Project, store: Store) -> Iterator[Callable[[], None]]:
+    """Watched over where real people are written to; gives what to call for each mail that leaves."""
+    if not project.live:
+        yield lambda: None
+        return
+    presence = Presence(project, store)
+    presence.check()
+    yield lambda: presence.note(utc_now())
+    presence.end(utc_now())
+
+
+def _noted(render: Render, note_mail: Callable[[], None]) -> Render:
+    def noting(message: OutboxMessage, now: datetime) -> Mail | Note:
+        content = render(message, now)
+        if isinstance(content, Mail):
+            note_mail()
+        return content
+
+    return noting
 
 
 def renderer(project: Project, store: Store) -> Renderer:

@@ -57,7 +57,7 @@ def show(
     screen.table(
         ["message", "customer", "rule", "step", "state", "what became of it", "last call"],
         [
-            (str(row.id), row.customer_id, row.rule, row.step, (row.state, _COLOURS.get(row.state, "")), _story(row),
+            (str(row.id), row.customer_id or ("(test)", "dim"), row.rule, row.step, (row.state, _COLOURS.get(row.state, "")), _story(row),
              moment_text(row.called_at, zone) if row.called_at else "")
             for row in shown
         ],

@@ -75,15 +75,15 @@ def plan(
     names, moment = known_rules(project, rule), read_moment(as_of)
     written = None
     with screen.meter() as meter, find_state(project) as store, ExitStack() as stack:
-        plans = _plans(project, store, moment, names, meter.stage)
-        for one in plans:
+        made = plans(project, store, moment, names, meter.stage)
+        for one in made:
             stack.callback(one.close)
-        found = _read(plans)
+        found = _read(made)
         if store is not None and names is None:
-            found.edit = _edit(project, store, plans, meter.stage)
+            found.edit = _edit(project, store, made, meter.stage)
         if out is not None:
             meter.stage(f"writing {out}")
-            written = write_decisions(out, chain.from_iterable(one.rows() for one in plans))
+            written = write_decisions(out, chain.from_iterable(one.rows() for one in made))
     screen.emit(_document(found, out, written))
     _show(screen, project, found)
     if out is not None and written is not None:
@@ -91,7 +91,7 @@ def plan(
         screen.say(f"{number_of(written, 'decision')} written to ", (str(out), "bold"))
 
 
-def _plans(
+def plans(
     project: Project, store: Store | None, moment: datetime | date | None, names: Sequence[str] | None,
     tell: Callable[[str], None],
 ) -> list[Plan]:  # fmt: skip

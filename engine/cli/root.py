@@ -22,6 +22,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Rules and data": {
         "check": ("check:check", "find mistakes in settings, rules and mails"),
+        "preview": ("preview:preview", "look at mails, for made-up customers or real ones"),
+        "send-test": ("preview:try_sending", "send a mail to yourself"),
         "i18n": ("i18n:app", "the mails in other languages: extract, check"),
         "schema": ("check:schema", "print the JSON Schema of a rule, for editors"),
         "data": ("tables:app", "look at the tables: check, issues"),

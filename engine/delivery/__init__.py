@@ -13,7 +13,7 @@ from engine.delivery.options import (
     StillTrue,
 )
 from engine.delivery.pipeline import deliver
-from engine.delivery.redirection import Redirection
+from engine.delivery.redirection import Redirection, marked
 from engine.delivery.signals import stop_on_signals
 
 __all__ = [
@@ -30,5 +30,6 @@ __all__ = [
     "StillTrue",
     "deliver",
     "judge",
+    "marked",
     "stop_on_signals",
 ]

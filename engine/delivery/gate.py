@@ -53,7 +53,8 @@ def judge(
     """Whether a claimed message may leave at `now`.
 
     `row`: what the state knows about it at this moment. `recheck`: what the tables say. What does not reach the
-    customer needs no address, and of all that customers can say only erasure stops it.
+    customer needs no address, and of all that customers can say only erasure stops it. A paused rule may be tested:
+    it may be paused because of its mail.
     """
     try:
         return _judge(message, row, recheck, quiet_hours, now, reaches_customer)
@@ -75,7 +76,7 @@ def _judge(
         return Judgement("suppressed", reason)
     if row.expired:
         return Judgement("expired", "expired")
-    if row.paused or row.rule_paused:
+    if row.paused or (row.rule_paused and not message.is_test):
         return Judgement("paused", "rule_paused")
     if reason := recheck.untrue.get(message.id) or (_unusable(message.recipient) if reaches_customer else None):
         return Judgement("cancelled", reason)

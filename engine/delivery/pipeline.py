@@ -34,30 +34,38 @@ def deliver(
     *,
     on_progress: OnProgress | None = None,
     stop: Event | None = None,
+    test_id: int | None = None,
 ) -> DeliveryReport:
     """Send everything that is due, and return when nothing more can be sent now.
 
     Raises SetupError for a channel that cannot be opened, HeldError when this state belongs to the other environment
     (trying out or live), UnavailableError when another process is delivering from this SQLite file. Once `stop` is set
-    no call begins any more; those under way are waited for, and what was claimed is given back.
+    no call begins any more; those under way are waited for, and what was claimed is given back. `test_id`: send this
+    test, once, and nothing else.
     """
     with store.delivery_lock():
         store.outbox.recover(parts.clock())
-        return _Delivery(store, parts, options, on_progress, stop or Event()).run()
+        return _Delivery(store, parts, options, on_progress, stop or Event(), test_id).run()
 
 
 class _Delivery:
     """One delivery, in turns."""
 
     def __init__(
-        self, store: Store, parts: Parts, options: DeliveryOptions, on_progress: OnProgress | None, stop: Event
+        self,
+        store: Store,
+        parts: Parts,
+        options: DeliveryOptions,
+        on_progress: OnProgress | None,
+        stop: Event,
+        test_id: int | None,
     ) -> None:
         self.store, self.parts, self.options = store, parts, options
         self.on_progress, self.stop = on_progress, stop
         self.report = DeliveryReport()
         self.owner = new_token()
         self.install_id = store.install.id
-        self.admission = Admission(store, parts, options, self.report, self.owner)
+        self.admission = Admission(store, parts, options, self.report, self.owner, test_id)
         self.breakers = {name: Breaker() for name in parts.channels}
         self.bucket = TokenBucket(options.rate_per_s)
         self.unsaved: list[Outcome] = []

@@ -11,6 +11,11 @@ from engine.messages.mail import Mail
 MARK = "[test]"
 
 
+def marked(subject: str) -> str:
+    """The subject with the mark before it, once."""
+    return subject if subject.startswith(MARK) else f"{MARK} {subject}"
+
+
 @dataclass(frozen=True)
 class Redirection:
     """`only_to`: canonical addresses, or `@domain` for all of a domain. `rewrite_to`: who gets all other mail instead."""
@@ -29,4 +34,4 @@ class Redirection:
             return mail
         if self.rewrite_to is None:
             return None
-        return replace(mail, to=Mailbox("", self.rewrite_to), subject=f"{MARK} {mail.subject}", headers=())
+        return replace(mail, to=Mailbox("", self.rewrite_to), subject=marked(mail.subject), headers=())

@@ -25,6 +25,7 @@ from engine.store.links import LinkedMessage, MailLinks
 from engine.store.lookup import CustomerHistory, Status
 from engine.store.outbox_care import OutboxRow
 from engine.store.outbox_rows import OutboxMessage, Outcome, Recorded, Start, Stop, Wait
+from engine.store.outbox_tests import NewTest
 from engine.store.outbox_views import DoubtRow, GateRow, Outbox
 from engine.store.privacy import Erasure, Privacy
 from engine.store.runs import RunRow, Runs
@@ -52,6 +53,7 @@ __all__ = [
     "Kept",
     "LinkedMessage",
     "NewTask",
+    "NewTest",
     "OpenQuestion",
     "OutboxMessage",
     "OutboxRow",

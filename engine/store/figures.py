@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from engine.store.connect import Database
 from engine.store.inbound_events import InboundEvents
 from engine.store.outbox_views import Outbox
-from engine.store.tables import attempt, run, run_count
+from engine.store.tables import IS_TEST, attempt, message, run, run_count
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ def figures(database: Database, now: datetime) -> Figures:
     runs = select(run.c.schedule, run.c.state, func.count()).group_by(run.c.schedule, run.c.state)
     ends = select(run.c.schedule, func.max(run.c.finished_at)).where(run.c.state == "finished").group_by(run.c.schedule)
     decisions = select(run_count.c.outcome, func.sum(run_count.c.n)).group_by(run_count.c.outcome)
-    deliveries = select(attempt.c.result, func.count()).group_by(attempt.c.result)
+    tests = select(message.c.id).where(IS_TEST)
+    deliveries = select(attempt.c.result, func.count()).where(attempt.c.message_id.not_in(tests))
+    deliveries = deliveries.group_by(attempt.c.result)
     with database.read() as connection:
         return Figures(
             runs={(row[0], row[1]): row[2] for row in connection.execute(runs)},

@@ -28,7 +28,7 @@ MESSAGES = Bulk(
     derived={"next_attempt_at": "{not_before}"},
     on_conflict="ON CONFLICT DO NOTHING",
 )  # fmt: skip
-_NEW = {"state": "planned", "attempts": 0, "token": 0, "deaths": 0, "resends": 0}
+_NEW = {"state": "planned", "attempts": 0, "token": 0, "deaths": 0, "resends": 0, "is_test": False}
 _SAME_STEP = " AND ".join(f"d.{name} = s.{name}" for name in STEP)
 
 

@@ -22,6 +22,7 @@ from engine.store import bulk, outbox_sql
 from engine.store.connect import Database, instant_text
 from engine.store.outbox_rows import OutboxMessage, Outcome, Recorded, Start, Stop, Wait
 from engine.store.outbox_sql import OutboxSql, given, lease
+from engine.store.outbox_tests import end_tests
 from engine.store.tables import LEASED, message
 
 Before = dict[int, Row[Any]]
@@ -38,10 +39,12 @@ class Claims:
     def recover(self, now: datetime) -> None:
         """Take over from workers that died: what they claimed is free again, what they were sending is in doubt.
 
-        PostgreSQL: once their leases are over. SQLite: at once, for the caller holds the only delivery lock.
+        PostgreSQL: once their leases are over. SQLite: at once, for the caller holds the only delivery lock. Tests that
+        nobody waits for any more are given up.
         """
         with self._database.write() as connection:
             self._end_leases(connection, now, everyone=self._database.kind == "sqlite")
+            end_tests(connection, message.c.expires_at <= now)
 
     def claim(
         self,

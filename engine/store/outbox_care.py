@@ -59,7 +59,7 @@ class Care:
 
     def listed(self, state: str | None, rule: str | None, limit: int) -> list[OutboxRow]:
         """The newest messages, of one state or rule."""
-        query = _rows().order_by(message.c.id.desc()).limit(limit)
+        query = rows().order_by(message.c.id.desc()).limit(limit)
         if state is not None:
             query = query.where(message.c.state == state)
         if rule is not None:
@@ -68,8 +68,8 @@ class Care:
             return [OutboxRow(*row) for row in connection.execute(query)]
 
     def find(self, message_ids: Collection[int]) -> list[OutboxRow]:
-        """These messages, in order of their numbers; those there are not are left out."""
-        query = _rows().where(message.c.id.in_(list(message_ids))).order_by(message.c.id)
+        """These messages, in order of their numbers; tests and those there are not are left out."""
+        query = rows().where(message.c.id.in_(list(message_ids)), message.c.is_test.is_(False)).order_by(message.c.id)
         with self._database.read() as connection:
             return [OutboxRow(*row) for row in connection.execute(query)]
 
@@ -95,7 +95,8 @@ class Care:
             return connection.execute(ours.values(state=state, reason=reason)).rowcount
 
 
-def _rows() -> Select[Any]:
+def rows() -> Select[Any]:
+    """The columns of OutboxRow."""
     last = select(func.max(attempt.c.id)).where(attempt.c.message_id == message.c.id).correlate(message)
     calls = {"called_at": attempt.c.started_at, "provider_id": attempt.c.provider_id, "detail": attempt.c.detail}
     columns = [calls[name] if name in calls else message.c[name.rstrip("_")] for name in OutboxRow.__dataclass_fields__]

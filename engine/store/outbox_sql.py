@@ -32,6 +32,7 @@ _CLAIM_POSTGRES = (
     f"({_OLDEST} FOR UPDATE SKIP LOCKED) AS o) {_SETS} (SELECT id FROM chosen){_RETURNING}"
 )
 _CLAIM_SQLITE = f"{_SETS} (SELECT m.id FROM json_each(:queues) q JOIN message m ON m.id IN ({_OLDEST})){_RETURNING}"
+_CLAIM_TEST = f"{_SETS} (SELECT id FROM message WHERE is_test AND {DUE.text} AND id = :id){_RETURNING}"
 # A loose index scan: one probe per rule with anything waiting, not one look at each message.
 _QUEUES = (
     f"WITH RECURSIVE waiting(queue) AS (SELECT min(queue) FROM message WHERE {DUE.text} UNION ALL "
@@ -87,6 +88,8 @@ class OutboxSql:
     claim: TextualSelect
     #: The same for messages of some :channels only.
     claim_channels: TextualSelect
+    #: The same for the test :id alone.
+    claim_test: TextualSelect
     queues: TextClause
     #: Ends the leases that are over at :now; gives id and new state.
     end_overdue: TextClause
@@ -118,6 +121,7 @@ class OutboxSql:
         return cls(
             claim=text(claim.format(until=until, channels="")).columns(*_CLAIMED),
             claim_channels=text(claim.format(until=until, channels=channels)).columns(*_CLAIMED),
+            claim_test=text(_CLAIM_TEST.format(until=until)).columns(*_CLAIMED),
             queues=text(_QUEUES),
             end_overdue=text(_END.format(over=over)),
             end_all=text(_END.format(over="")),

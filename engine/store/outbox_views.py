@@ -13,7 +13,10 @@ from engine.store.connect import FETCH_ROWS, Database
 from engine.store.outbox import Claims
 from engine.store.outbox_care import Care
 from engine.store.outbox_sql import given
+from engine.store.outbox_tests import TestSends
 from engine.store.tables import DUE, attempt, message
+
+_REAL = message.c.queue < "2"  # as `is_test` says, and in the index that finds what is due
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class DoubtRow:
     provider_id: str | None
 
 
-class Outbox(Claims, Care):
-    """Claims, the views, and what people do about single messages."""
+class Outbox(Claims, Care, TestSends):
+    """Claims, the views, and what people do about single messages. Tests stand in no figure."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -71,7 +74,7 @@ class Outbox(Claims, Care):
         """
         step = (message.c.rule, message.c.customer_id, message.c.occurrence, message.c.step)
         columns = (message.c.id, *step, message.c["class"], message.c.channel, message.c.recipient)
-        query = select(*columns).where(or_(message.c.state == "claimed", _due(now)))
+        query = select(*columns).where(_REAL, or_(message.c.state == "claimed", _due(now)))
         with self._database.read() as connection:
             for batch in connection.execution_options(yield_per=FETCH_ROWS).execute(query).partitions():
                 yield from map(tuple, batch)
@@ -92,7 +95,8 @@ class Outbox(Claims, Care):
 
     def counts(self) -> dict[str, int]:
         """Messages per state."""
-        query = select(message.c.state, func.count()).group_by(message.c.state).order_by(message.c.state)
+        real = select(message.c.state, func.count()).where(message.c.is_test.is_(False))
+        query = real.group_by(message.c.state).order_by(message.c.state)
         with self._database.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
@@ -109,8 +113,8 @@ class Outbox(Claims, Care):
     def next_due_at(self) -> datetime | None:
         """When the next waiting message is due; None when nothing waits."""
         with self._database.read() as connection:
-            return connection.execute(select(func.min(message.c.next_attempt_at)).where(DUE)).scalar()
+            return connection.execute(select(func.min(message.c.next_attempt_at)).where(DUE, _REAL)).scalar()
 
 
 def _due(now: datetime) -> ColumnElement[bool]:
-    return and_(DUE, message.c.next_attempt_at <= now)
+    return and_(DUE, _REAL, message.c.next_attempt_at <= now)

@@ -185,12 +185,13 @@ DUE = text("state IN ('planned', 'retry_wait')")
 LEASED = text("state IN ('claimed', 'sending')")
 WITHDRAWN = text("state = 'cancelled' AND reason = 'withdrawn'")
 IN_DOUBT = text("state = 'in_doubt'")
+IS_TEST = text("is_test")
 message = Table(
     "message",
     metadata,
     Column("id", Long, primary_key=True),
     Column("key", Text, nullable=False, unique=True),
-    Column("run_id", Integer, ForeignKey("run.id"), nullable=False),
+    Column("run_id", Integer, ForeignKey("run.id")),  # NULL for tests: no run has planned them
     Column("rule", Text, nullable=False),
     Column("customer_id", Text, nullable=False),
     Column("occurrence", Text, nullable=False),
@@ -217,17 +218,22 @@ message = Table(
     Column("deaths", Integer, nullable=False),  # workers that died while they prepared it
     Column("resends", Integer, nullable=False),  # times it was sent again without knowing what became of it
     Column("fate", Text),  # what the provider's events say became of it; see `evidence.py`
-    # Service and legal mail leaves first; among equals the rules take turns. A digit, a blank, the rule.
+    Column("is_test", Boolean, nullable=False),  # of no customer, and counted nowhere; see `outbox_tests.py`
+    # Service and legal mail leaves first; among equals the rules take turns. A digit, a blank, the rule. Deliveries
+    # take from 0 and 1; a test leaves only by the hand of whoever asked for it.
     Column(
         "queue",
         Text,
-        Computed("CASE class WHEN 'marketing' THEN '1 ' ELSE '0 ' END || rule", persisted=True),
+        Computed(
+            "CASE WHEN is_test THEN '2 ' WHEN class = 'marketing' THEN '1 ' ELSE '0 ' END || rule", persisted=True
+        ),
         nullable=False,
     ),
     Index("ix_message_due", "queue", "next_attempt_at", sqlite_where=DUE, postgresql_where=DUE),
     Index("ix_message_leased", "lease_until", sqlite_where=LEASED, postgresql_where=LEASED),
     Index("ix_message_withdrawn", "key", sqlite_where=WITHDRAWN, postgresql_where=WITHDRAWN),
     Index("ix_message_in_doubt", "id", sqlite_where=IN_DOUBT, postgresql_where=IN_DOUBT),
+    Index("ix_message_test", "id", sqlite_where=IS_TEST, postgresql_where=IS_TEST),
     Index("ix_message_customer", "customer_id"),
 )
 

@@ -17,7 +17,7 @@ NOW = datetime(2026, 11, 23, 9, 0)
 NIGHT = QuietHours(time(21), time(8))
 MESSAGE = OutboxMessage(
     1, "ab" * 32, 3, 1, "quiet", "c1", "o", "s", "c1@example.com", "k", "email", "quiet", "sha", "marketing", "win-back",
-    "treated", "Europe/Berlin", NOW, None, "{}", 0, 0,
+    "treated", "Europe/Berlin", NOW, None, "{}", 0, 0, False,
 )  # fmt: skip
 ROW = GateRow(1, "claimed", 3, paused=False, rule_paused=False, expired=False, suppressions=())
 

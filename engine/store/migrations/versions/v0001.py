@@ -15,6 +15,7 @@ _LEASED = sa.text("state IN ('claimed', 'sending')")
 _WITHDRAWN = sa.text("state = 'cancelled' AND reason = 'withdrawn'")
 _NAMED = sa.text("provider_id IS NOT NULL")
 _IN_DOUBT = sa.text("state = 'in_doubt'")
+_IS_TEST = sa.text("is_test")
 _OF_ATTEMPT = sa.text("attempt_id IS NOT NULL")
 _ABOUT = sa.text("about IS NOT NULL")
 
@@ -128,7 +129,7 @@ def upgrade() -> None:
         "message",
         sa.Column("id", _LONG, nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=True),
         sa.Column("rule", sa.Text(), nullable=False),
         sa.Column("customer_id", sa.Text(), nullable=False),
         sa.Column("occurrence", sa.Text(), nullable=False),
@@ -155,10 +156,13 @@ def upgrade() -> None:
         sa.Column("deaths", sa.Integer(), nullable=False),
         sa.Column("resends", sa.Integer(), nullable=False),
         sa.Column("fate", sa.Text(), nullable=True),
+        sa.Column("is_test", sa.Boolean(), nullable=False),
         sa.Column(
             "queue",
             sa.Text(),
-            sa.Computed("CASE class WHEN 'marketing' THEN '1 ' ELSE '0 ' END || rule", persisted=True),
+            sa.Computed(
+                "CASE WHEN is_test THEN '2 ' WHEN class = 'marketing' THEN '1 ' ELSE '0 ' END || rule", persisted=True
+            ),
             nullable=False,
         ),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name="fk_message_run_id"),
@@ -169,6 +173,7 @@ def upgrade() -> None:
     op.create_index("ix_message_due", "message", ["queue", "next_attempt_at"], sqlite_where=_DUE, postgresql_where=_DUE)
     op.create_index("ix_message_leased", "message", ["lease_until"], sqlite_where=_LEASED, postgresql_where=_LEASED)
     op.create_index("ix_message_in_doubt", "message", ["id"], sqlite_where=_IN_DOUBT, postgresql_where=_IN_DOUBT)
+    op.create_index("ix_message_test", "message", ["id"], sqlite_where=_IS_TEST, postgresql_where=_IS_TEST)
     op.create_index("ix_message_withdrawn", "message", ["key"], sqlite_where=_WITHDRAWN, postgresql_where=_WITHDRAWN)
     op.create_table(
         "run_count",
