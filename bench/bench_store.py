@@ -30,11 +30,11 @@ LADDER = ("2026-01-31", "win-back/offer")
 
 
 def decisions(numbers: range) -> Rows:
-    return [(f"rule-{n % 20}", f"customer-{n}", *LADDER, TEXT, "send", "due", None, 0) for n in numbers]
+    return [(f"rule-{n % 20}", f"customer-{n}", *LADDER, TEXT, "send", "due", None, 0, "") for n in numbers]
 
 
 def settlings(numbers: range) -> Rows:
-    return [(f"rule-{n % 20}", f"customer-{n}", *LADDER, "2026-03-01", "sent", TEXT) for n in numbers]
+    return [(f"rule-{n % 20}", f"customer-{n}", *LADDER, "2026-03-01", "sent", TEXT, "") for n in numbers]
 
 
 def exposures(numbers: range) -> Rows:

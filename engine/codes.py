@@ -203,6 +203,8 @@ HF329 data A rule id that vanished
     begin anew.
 HF330 load A word where an event or expression belongs
     `exit_when` is an event, {event: login}, or an expression with a comparison. A single word could mean either.
+HF331 load recipients in a rule about customers
+    `recipients` chooses among the people of an account. A rule about customers writes to the customer.
 
 # HF4xx Expressions
 HF401 load A character the language does not have
@@ -250,7 +252,7 @@ HF420 load Customers without a value are left out
 HF421 load An unknown rule in sent()
     sent('rule-id') asks whether a rule of this project has sent something.
 HF422 load An unknown prefix
-    Columns are the customer's own, or begin with subscription. or fact.
+    Columns are the customer's own, or begin with subscription., fact. or account.
 HF423 load A value where only a fixed one may stand
     Lists of in and patterns of like hold literals: 'pro', 12.
 

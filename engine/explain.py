@@ -84,16 +84,20 @@ def explain(
     evaluation = evaluate(
         project.loaded, project.templates, request, store, further_values={rule.id: _shown(rule) for rule in chosen}
     )
-    person = _person(evaluation)
-    rows = [_rows(evaluation, compiled) for compiled in evaluation.compiled] if person else [[] for _ in chosen]
+    person = _person(evaluation, customer_id)
+    rows = [_rows(evaluation, compiled, person) for compiled in evaluation.compiled] if person else [[] for _ in chosen]
     quarantined = _quarantined(evaluation)
     plan = plan_evaluated(project.settings, evaluation, request, store, live=project.live)
-    decisions = _decisions(plan)
+    decisions = _decisions(plan, customer_id)
     explained = tuple(
         RuleExplanation(rule, tuple(_decided(row, number, decisions) for row in found), _readable(evaluation, number))
         for number, (rule, found) in enumerate(zip(chosen, rows, strict=True))
     )
-    against = plan.db.execute("SELECT DISTINCT kind, topic, until FROM suppression ORDER BY ALL").fetchall()
+    against = plan.db.execute(
+        "SELECT DISTINCT s.kind, s.topic, s.until FROM suppression AS s JOIN person AS p USING (addr) "
+        "WHERE p.customer_id = $customer ORDER BY ALL",
+        {"customer": customer_id},
+    ).fetchall()
     plan.close()
     history = store.history_of(customer_id) if store else None
     return Explanation(customer_id, instant, person, explained, quarantined, tuple(against), history)
@@ -104,8 +108,9 @@ def _shown(rule: Rule) -> set[tuple[str, str]]:
     return {("fact", name) for name in (*rule.trigger.facts, *rule.facts)}
 
 
-def _person(evaluation: Evaluation) -> dict[str, object] | None:
-    reader = evaluation.db.execute("SELECT * FROM person LIMIT 1")
+def _person(evaluation: Evaluation, customer_id: str) -> dict[str, object] | None:
+    query = "SELECT * FROM person WHERE customer_id = $customer"
+    reader = evaluation.db.execute(query, {"customer": customer_id})
     names = [column[0] for column in reader.description or ()]
     row = reader.fetchone()
     if row is None:
@@ -113,16 +118,34 @@ def _person(evaluation: Evaluation) -> dict[str, object] | None:
     return {name.removeprefix("c_"): value for name, value in zip(names, row, strict=True) if name.startswith("c_")}
 
 
-def _rows(evaluation: Evaluation, compiled: Compiled) -> list[RowExplanation]:
-    """Every row the rule looked at for this customer, with each condition's answer."""
+def _rows(evaluation: Evaluation, compiled: Compiled, person: Mapping[str, object]) -> list[RowExplanation]:
+    """Every row the rule looked at for this customer or their account, with each condition's answer."""
     facts = {name: compiled.facts[name]() for name in sorted(dict.fromkeys(name for _, name in _shown(compiled.rule)))}
     about = {"occurrence": compiled.found.occurrence, "anchor": compiled.found.anchor, **facts}
     columns = list(about.values())
     for condition in compiled.conditions:
         columns += [condition.sql, *condition.shows.values()]
     select = ", ".join(f"{sql} AS {quote(f'x{number}')}" for number, sql in enumerate(columns))
-    rows = execute(evaluation.db, f"SELECT {select} FROM {compiled.found.rows}", evaluation.bound).fetchall()
-    return [_row(compiled, list(about), list(row)) for row in rows]
+    rule = compiled.rule
+    subject = evaluation.bound(person["account_id" if rule.by_account else "customer_id"])
+    query = f"SELECT {select} FROM {compiled.found.rows} WHERE p.customer_id = {subject}"
+    with evaluation.seen_by(rule):
+        rows = execute(evaluation.db, query, evaluation.bound).fetchall()
+    found = [_row(compiled, list(about), list(row)) for row in rows]
+    return [_addressed(evaluation, rule, row, person) for row in found] if rule.recipients.where else found
+
+
+def _addressed(evaluation: Evaluation, rule: Rule, row: RowExplanation, person: Mapping[str, object]) -> RowExplanation:
+    """The row with one more condition: whether the customer is a recipient of the account's mail."""
+    where = rule.recipients.where
+    if where is None:
+        return row
+    customer = evaluation.bound(person["customer_id"])
+    query = f"SELECT {evaluation.recipient_condition(rule)} FROM person AS p WHERE p.customer_id = {customer}"
+    held = execute(evaluation.db, query, evaluation.bound).fetchall()[0][0]
+    values = {name: person.get(name) for _, name in sorted(where.columns)}
+    checked = Checked(f"recipients: {where.text}", None if held is None else bool(held), values)
+    return RowExplanation(row.about, (*row.conditions, checked), row.found and bool(held), None)
 
 
 def _row(compiled: Compiled, names: list[str], values: list[object]) -> RowExplanation:
@@ -145,12 +168,14 @@ def _quarantined(evaluation: Evaluation) -> tuple[Issue, ...]:
     return tuple(issue for table in tables for issue in warehouse.issues(table, 50))
 
 
-def _decisions(plan: Plan) -> dict[tuple[int, str], dict[str, object]]:
+def _decisions(plan: Plan, customer_id: str) -> dict[tuple[int, str], dict[str, object]]:
     """By rule and occurrence; superseded steps stand behind the decision that counts."""
     reader = plan.db.execute(
         "SELECT rule_no, occurrence, anchor, step_id AS step, CAST(outcome AS VARCHAR) AS outcome, "
         "CAST(reason AS VARCHAR) AS reason, detail, not_before, local_date, due_date, arm, template, channel "
-        "FROM decision ORDER BY reason = 'superseded' DESC"
+        "FROM decision WHERE cust IN (SELECT cust FROM person WHERE customer_id = $customer) "
+        "ORDER BY reason = 'superseded' DESC",
+        {"customer": customer_id},
     )
     names = [column[0] for column in reader.description or ()]
     rows = [dict(zip(names, row, strict=True)) for row in reader.fetchall()]
@@ -171,7 +196,8 @@ def _decided(
 def _readable(evaluation: Evaluation, number: int) -> str:
     """The rule's SQL with the bound values written in, to be read by a person and never run."""
     text = evaluation.compiled[number].candidates()
-    for name, select in evaluation.shared.tables.items():
+    shared = evaluation.account_shared if evaluation.rules[number].by_account else evaluation.shared
+    for name, select in shared.tables.items():
         text = text.replace(f" {name} AS ", f" ({select}) AS ")
     for name, value in sorted(evaluation.bound.values.items(), key=lambda pair: -len(pair[0])):
         text = text.replace(f"${name}", repr(str(value)) if not isinstance(value, int | float) else str(value))

@@ -25,6 +25,7 @@ STAGES: Mapping[str, tuple[Reason, ...]] = {
         Reason.NO_ADDRESS, Reason.INVALID_ADDRESS, Reason.UNSUBSCRIBED, Reason.NO_CONSENT, Reason.NO_BASIS,
         Reason.BOUNCED, Reason.COMPLAINED, Reason.ERASED, Reason.NOT_UNTIL, Reason.BLOCKED_BY, Reason.WHERE_STEP,
     ),
+    "recipients": (Reason.NO_RECIPIENT, Reason.AT_MOST),
     "caps and priority": (Reason.CAP, Reason.OUTRANKED, Reason.DAILY_LIMIT),
     "the guard": (Reason.HELD_FOR_REVIEW,),
     "no stage": (Reason.DUE,),

@@ -18,8 +18,7 @@ from engine.warehouse.tables import OWNERS, Kind
 _WHEN = {"naive", "aware", "date"}
 _WHOLE_IDS = r"DECIMAL\(\d+,0\)|HUGEINT|UBIGINT"
 _BROKEN = (
-    '{nobody} OR name IS NULL OR "at" IS NULL '
-    f"OR \"at\" < TIMESTAMP '{EARLIEST}' OR \"at\" >= TIMESTAMP '{LATEST}'"
+    f'{{nobody}} OR name IS NULL OR "at" IS NULL OR "at" < TIMESTAMP \'{EARLIEST}\' OR "at" >= TIMESTAMP \'{LATEST}\''
 )
 _BLANK = "trim(name) = ''"
 
