@@ -38,12 +38,12 @@ def settlings(numbers: range) -> Rows:
 
 
 def exposures(numbers: range) -> Rows:
-    rest = ("win-back", "marketing", "treated", "2026-03-01", TEXT)
+    rest = ("win-back", "marketing", "treated", "2026-03-01", TEXT, "")
     return [(f"rule-{n % 20}", f"customer-{n}", *LADDER, f"{n:064x}", *rest) for n in numbers]
 
 
 def messages(numbers: range) -> Rows:
-    rest = ("email", "win-back/offer", "marketing", "win-back", "treated", "Europe/London", TEXT, None, VALUES)
+    rest = ("email", "win-back/offer", "marketing", "win-back", "treated", "Europe/London", TEXT, None, VALUES, "")
     return [
         (f"{n * 7919:064x}", f"rule-{n % 20}", f"customer-{n}", *LADDER, f"person{n}@example.com", f"{n:064x}", *rest)
         for n in numbers

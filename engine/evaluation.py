@@ -57,8 +57,9 @@ Progress = Callable[[str], None]
 class Memory:
     """What the state remembers and conditions ask about; nothing, where there is no state yet.
 
-    `sent`: customers a rule has written to; `sent_accounts`: the accounts, of a rule about accounts. `case_holds`: invoices a person has put on hold. `case_mails`: (invoice,
-    mails sent about it). `refused_addresses`: those that bounced or complained. `first_run_at`: naive UTC.
+    `sent`: customers a rule has written to; `sent_accounts`: the accounts, of a rule about accounts. `case_holds`:
+    invoices a person has put on hold. `case_mails`: (invoice, mails sent about it). `refused_addresses`: those that
+    bounced or complained. `first_run_at`: naive UTC.
     """
 
     sent: Callable[[str], Iterable[str]] = lambda rule_id: ()
@@ -106,8 +107,9 @@ class Compiled:
 class Evaluation:
     """Evaluates rules over the warehouse as of `as_of` (naive UTC), for everybody or for `customer_ids`.
 
-    With rules about accounts, those customers' whole accounts are read, and those of `account_ids`. `values` names what messages will want of each rule's customers, so that just those columns are read. After
-    `run()`, `db` holds `person`, `candidate` and the zone tables that planning reads.
+    With rules about accounts, those customers' whole accounts are read, and those of `account_ids`. `values` names what
+    messages will want of each rule's customers, so that just those columns are read. After `run()`, `db` holds
+    `person`, `candidate` and the zone tables that planning reads.
     """
 
     def __init__(

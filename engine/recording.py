@@ -161,7 +161,8 @@ _EXPOSURES = f"""
 
 _MESSAGES = f"""
     SELECT b.chunk,
-        sha256(concat_ws(chr(31), r.origin, r.resend, CASE WHEN r.by_account THEN b.account_id ELSE b.customer_id END, d.occurrence, d.step_id, coalesce(p.address, ''))) AS key,
+        sha256(concat_ws(chr(31), r.origin, r.resend, CASE WHEN r.by_account THEN b.account_id ELSE b.customer_id END,
+            d.occurrence, d.step_id, coalesce(p.address, ''))) AS key,
         r.rule, b.customer_id, d.occurrence, d.step_id AS step, coalesce(p.address, '') AS recipient, coalesce(k.key, c.key) AS address_key,
         d.channel, d.template, r.class, r.topic, d.arm, z.zone, {_INSTANT.format("d.not_before")} AS not_before,
         {_INSTANT.format("d.expires_at")} AS expires_at, coalesce(v.own, v.other, '{{}}') AS values_json, {_ACCOUNT}

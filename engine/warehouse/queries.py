@@ -26,8 +26,9 @@ _Place: TypeAlias = tuple[int, int]
 def run_query(warehouse: Warehouse, text: str, path: str, into: str, subject: str = "customer_id") -> None:
     """Run a rule's query and keep its rows as table `into`, typed: customer_id and occurrence text, anchor an instant.
 
-    `subject`: the column that says whom a row is about; it is kept as customer_id. Of rows about the same one and occurrence the one with the earliest anchor is kept. Raises SetupError when the
-    text is not a single SELECT, names a table that is not mapped, fails, or lacks one of the three columns.
+    `subject` is the column that says whom a row is about; it is kept as customer_id. Of rows about the same subject and
+    occurrence the one with the earliest anchor is kept. Raises SetupError when the text is not a single SELECT, names a
+    table that is not mapped, fails, or lacks one of the three columns.
     """
     source = warehouse.source
     dialect = "postgres" if source.in_place else "duckdb"

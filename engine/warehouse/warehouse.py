@@ -114,8 +114,8 @@ class Warehouse:
         self.staging.stage(shape, dict.fromkeys([*_BASICS, *columns, *ids]), "t_customers_read")
         settle_duplicates(self.staging, shape, "t_customers_read")
         if self.staging.account_ids is not None:
-            rows = self.db.execute("SELECT customer_id FROM t_customers_read").fetchall()
-            self.staging.customer_ids = tuple(row[0] for row in rows)
+            everybody = self.db.execute("SELECT customer_id FROM t_customers_read").fetchall()
+            self.staging.customer_ids = tuple(row[0] for row in everybody)
         self._number_zones(shape)
         local = self._localised(shape, f"({self._customer_select(shape)})", dates, prefix="c_")
         self.db.execute(f"CREATE OR REPLACE TABLE t_customers AS {local}")
@@ -203,20 +203,26 @@ class Warehouse:
             select.append(f"a.{quote(named)} AS {quote('acc_' + column)}")
         if select:
             joins.append(f"LEFT JOIN {SCHEMA}.t_customers AS a ON a.customer_id = c.account_id")
-        self._join(self.facts, subscription_columns, select, joins)
+        bound = Bound()
+        statement = self._person(self.facts, subscription_columns, select, joins, bound)
+        with self.source.reading("events"):  # the one table that may be read only now, where it lies
+            execute(self.db, statement, bound)
         self.db.execute("DROP TABLE t_customers")
         self._people = "person"
 
     def join_accounts(self, subscription_columns: Iterable[str]) -> None:
         """Make `person` of the accounts, before the customers': what rules about accounts look at."""
-        with seen_by_accounts(self.db):
-            self._join(self.account_facts, subscription_columns, [], [], by_account=True)
+        bound = Bound()
+        statement = self._person(self.account_facts, subscription_columns, [], [], bound, by_account=True)
+        with self.source.reading("events"), seen_by_accounts(self.db):
+            execute(self.db, statement, bound)
 
-    def _join(
-        self, facts: FactSet, subscription_columns: Iterable[str], select: list[str], joins: list[str],
+    def _person(
+        self, facts: FactSet, subscription_columns: Iterable[str], select: list[str], joins: list[str], bound: Bound,
         *, by_account: bool = False,
-    ) -> None:  # fmt: skip
-        bound, select = Bound(), ["c.*", *select]
+    ) -> str:  # fmt: skip
+        """The statement that makes `person`; what it reads of events is staged by then."""
+        select = ["c.*", *select]
         columns = list(dict.fromkeys(subscription_columns))
         if columns:
             select += [f"s.{quote(column)} AS {quote('sub_' + column)}" for column in columns]
@@ -227,11 +233,7 @@ class Warehouse:
             select += [_zero_when_none(f"f{number}", name, fact.type == "BIGINT")
                        for name, fact in part.facts]  # fmt: skip
             joins.append(f"LEFT JOIN {relation} AS f{number} ON CAST(f{number}.customer_id AS VARCHAR) = c.customer_id")
-        statement = (
-            f"CREATE OR REPLACE TABLE person AS SELECT {', '.join(select)} FROM t_customers AS c {' '.join(joins)}"
-        )
-        with self.source.reading("events"):  # the one table that may be read only now, where it lies
-            execute(self.db, statement, bound)
+        return f"CREATE OR REPLACE TABLE person AS SELECT {', '.join(select)} FROM t_customers AS c {' '.join(joins)}"
 
     def _members(self) -> str:
         """Who belongs to which account, where events are aggregated."""
