@@ -203,6 +203,8 @@ class Evaluation:
             tables.add("subscriptions")
         if self._is_scoped(rule) or any(namespace == "subscription" for namespace, _ in self._names(rule)):
             tables.add("subscriptions")
+        if any(namespace == "account" for namespace, _ in self._names(rule)):
+            tables.add("accounts")
         if isinstance(rule.trigger.params, SqlParams):
             tables |= set(self.warehouse.shapes)
         return tables & set(self.warehouse.shapes)
