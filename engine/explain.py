@@ -50,6 +50,8 @@ class RuleExplanation:
     rows: tuple[RowExplanation, ...]
     """Empty when the table the rule looks at has nothing about this customer."""
     sql: str
+    account_id: str | None = None
+    """The account that a rule about accounts was asked about: the customer's."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,12 @@ def explain(
     plan = plan_evaluated(project.settings, evaluation, request, store, live=project.live)
     decisions = _decisions(plan, customer_id)
     explained = tuple(
-        RuleExplanation(rule, tuple(_decided(row, number, decisions) for row in found), _readable(evaluation, number))
+        RuleExplanation(
+            rule,
+            tuple(_decided(row, number, decisions) for row in found),
+            _readable(evaluation, number),
+            str(person["account_id"]) if rule.by_account and person and person["account_id"] else None,
+        )
         for number, (rule, found) in enumerate(zip(chosen, rows, strict=True))
     )
     against = plan.db.execute(

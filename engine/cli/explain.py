@@ -26,9 +26,10 @@ def explain(
 ) -> None:
     """Say, rule by rule, what held for a customer and what did not, which stage decided, and what was sent before.
 
-    JSON: `customer_id`, `as_of`, `person` (the customer's columns, or null), `rules` (rule, status, rows: about,
-    conditions: text, held, values; found, decision; sql with --sql), `quarantined` (table, row, column, value,
-    reason), `suppressions` (kind, topic, until), `history` (decisions, settled, exposures, messages; null before the first run).
+    JSON: `customer_id`, `as_of`, `person` (the customer's columns, or null), `rules` (rule, status, account_id,
+    rows: about, conditions: text, held, values; found, decision; sql with --sql), `quarantined` (table, row, column,
+    value, reason), `suppressions` (kind, topic, until), `history` (decisions, settled, exposures, messages; null before
+    the first run).
     """
     project, moment = open_project(screen), read_moment(as_of)
     names = known_rules(project, rule)
@@ -64,5 +65,10 @@ def _document(found: Explanation, *, sql: bool) -> dict[str, object]:
 
 
 def _rule_document(one: RuleExplanation, *, sql: bool) -> dict[str, object]:
-    document: dict[str, object] = {"rule": one.rule.id, "status": one.rule.status, "rows": one.rows}
+    document: dict[str, object] = {
+        "rule": one.rule.id,
+        "status": one.rule.status,
+        "account_id": one.account_id,
+        "rows": one.rows,
+    }
     return document | ({"sql": one.sql} if sql else {})

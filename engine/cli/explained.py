@@ -86,9 +86,10 @@ class Teller:
         self.screen.say()
         rows = [row for row in rule.rows if row.found] or list(rule.rows)
         if not rows:
-            self.screen.say((rule.rule.id, "bold"), ("  its table has nothing about this customer", "dim"))
+            self.screen.say((rule.rule.id, "bold"), (f"  {_nothing(rule)}", "dim"))
         for row in rows[:_MOST_ROWS]:
-            self.screen.say((rule.rule.id, "bold"), *_status(rule), "  ", *self._verdict(row))
+            about = f"  about the account {rule.account_id}" if rule.account_id else ""
+            self.screen.say((rule.rule.id, "bold"), *_status(rule), (about, "dim"), "  ", *self._verdict(row))
             self._tell_conditions(row)
             self._tell_decision(row)
         if len(rows) > _MOST_ROWS:
@@ -145,7 +146,7 @@ class Teller:
     def _missing(self, rule: RuleExplanation) -> list[Part]:
         """The condition that fails in the row that came closest."""
         if not rule.rows:
-            return [("-", "dim"), rule.rule.id, ("its table has nothing about this customer", "dim"), ""]
+            return [("-", "dim"), rule.rule.id, (_nothing(rule), "dim"), ""]
         closest = max(rule.rows, key=lambda row: sum(check.held is True for check in row.conditions))
         failing = next(check for check in closest.conditions if not check.held)
         return [_tick(failing), rule.rule.id, failing.text, (self._values(failing).strip(), "dim")]
@@ -198,6 +199,12 @@ class Teller:
             return "once it is due"
         local = value.replace(tzinfo=UTC).astimezone(ZoneInfo(self.zone))
         return f"{local.day} {local:%b %Y, %H:%M}"
+
+
+def _nothing(rule: RuleExplanation) -> str:
+    if rule.rule.by_account and rule.account_id is None:
+        return "the customer belongs to no account"
+    return f"its table has nothing about {'their account' if rule.rule.by_account else 'this customer'}"
 
 
 def _when(message: MessageRow) -> datetime:
