@@ -229,6 +229,41 @@ def test_a_person_who_moves_to_another_silent_account_is_written_to_about_that_o
     ]
 
 
+def test_a_mail_stopped_about_one_account_leaves_the_other_alone(company: AccountsCompany) -> None:
+    company.account("calm")
+    company.person("fay", "calm")
+    company.event("fay", datetime(2026, 4, 1, 11))
+    company.run()
+    company.change("ann", account_id="calm")
+    company.run(DAY + timedelta(days=1))
+    assert company.deliver(DAY + timedelta(days=1)) == {"sent": 3, "no_longer_true": 1}
+    ann = company.store.history_of("ann")
+    assert {one.account_id: one.counts for one in ann.exposures} == {"acme": False, "calm": True}
+    assert {one.account_id: one.how for one in ann.settled} == {"acme": "stopped", "calm": "sent"}
+
+
+def test_a_person_whose_case_changes_has_one_decision_that_stands(company: AccountsCompany) -> None:
+    company.change("ann", email="")
+    company.run()
+    company.change("ann", email="ann@example.com")
+    company.run(DAY + timedelta(days=1))
+    decided = [(one.reason, one.closed_by is None) for one in company.store.history_of("ann").decisions]
+    assert decided == [("no_address", False), ("due", True)]
+
+
+def test_sent_is_not_carried_to_another_account(company: AccountsCompany) -> None:
+    company.account("calm")
+    company.person("fay", "calm", role="member")
+    company.event("fay", datetime(2026, 4, 1, 11))
+    company.run()
+    company.change("ann", account_id="calm", role="member")
+    company.rules["never.yaml"] = (
+        QUIET.replace("rule: quiet", "rule: never").replace("'owner'", "'member'") + "where: not sent('quiet')\n"
+    )
+    company.run(DAY + timedelta(days=1))
+    assert [row[0] for row in company.planned() if row[1] == "never"] == ["ann", "fay"]
+
+
 def test_sent_asks_about_the_account(company: AccountsCompany) -> None:
     company.run()
     company.rules["then.yaml"] = (
@@ -311,6 +346,17 @@ def test_a_mail_does_not_leave_for_somebody_who_has_gone_elsewhere(company: Acco
     company.run()
     company.change("ann", account_id="calm")
     assert company.deliver() == {"sent": 2, "no_longer_true": 1}
+
+
+def test_a_state_on_a_server_remembers_accounts_as_well(postgres_url: str, company: AccountsCompany) -> None:
+    company.config = CONFIG + f"state: {{url: '{postgres_url}'}}\n"
+    company.rules["quiet.yaml"] = QUIET.replace("'owner'}", "'owner', at_most: 2}")
+    company.run()
+    company.person("aaa")
+    assert company.deliver() == {"sent": 2}
+    assert company.run(again=True).written.messages == 0
+    company.run_days(DAY + timedelta(days=1), 6)
+    assert company.planned() == sorted([*OWNERS, ("ann", "quiet", "second"), ("bob", "quiet", "second")])
 
 
 def test_a_plan_for_one_person_is_that_of_their_whole_account(company: AccountsCompany) -> None:
