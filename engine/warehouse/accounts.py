@@ -52,16 +52,25 @@ def accounts_select(shape: Shape | None, columns: list[str]) -> str:
         FROM named AS n {joins} LEFT JOIN people AS q ON q.account_id = n.account_id"""
 
 
-def rows_of_accounts(shape: Shape, rows: str, customer_column: str) -> str:
-    """`rows` with the account they belong to; `customer_column` of customers is what the rows call `customer_id`."""
-    account, join = "r.account_id" if shape.has("account_id") else "NULL", ""
-    if shape.has("customer_id"):
-        account = f"coalesce({account}, m.account_id)"
-        members = (
+def rows_of_accounts(shape: Shape, rows: str, customer_column: str | None, account_column: str | None) -> str:
+    """`rows` with the account they belong to.
+
+    The columns are what the rows call `customer_id`: of customers, and of accounts where those are customers of Stripe.
+    """
+    members = []
+    if customer_column:
+        members.append(
             f"SELECT DISTINCT {customer_column} AS customer_id, account_id FROM main.t_customers "
             f"WHERE {customer_column} IS NOT NULL AND account_id IS NOT NULL"
         )
-        join = f"LEFT JOIN ({members}) AS m ON m.customer_id = r.customer_id"
+    if account_column:
+        members.append(
+            f"SELECT {account_column}, customer_id FROM {SCHEMA}.t_customers WHERE {account_column} IS NOT NULL"
+        )
+    account, join = "r.account_id" if shape.has("account_id") else "NULL", ""
+    if members:
+        account = f"coalesce({account}, m.account_id)"
+        join = f"LEFT JOIN ({' UNION '.join(members)}) AS m(customer_id, account_id) ON m.customer_id = r.customer_id"
     return (
         f"(SELECT a.cust, a.zone_no, r.* FROM {rows} AS r {join} "
         f"JOIN {SCHEMA}.t_customers AS a ON a.customer_id = {account})"

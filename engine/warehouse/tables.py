@@ -130,6 +130,7 @@ TABLES: dict[str, Table] = {
                 "mrr_minor": _MINOR,
                 "currency": _CURRENCY,
                 "clv_minor": _MINOR,
+                "stripe_customer_id": _ID,
                 "updated_at": _AT,
             },
             required=("account_id",),

@@ -67,7 +67,7 @@ class Warehouse:
         self._people = "t_customers"
         self._fill_constants()
         self._needs_stripe_ids = bool(settings.from_stripe - {"customers"})
-        if self._needs_stripe_ids and not self.shapes["customers"].has("stripe_customer_id"):
+        if self._needs_stripe_ids and not (self._has_stripe_ids("customers") or self._has_stripe_ids("accounts")):
             found = 'tables from Stripe need the column "stripe_customer_id" of customers, which is not there'
             raise SetupError(Problem("config.yaml", None, None, "HF604", found, "expected Stripe's id (cus_…) in it"))
 
@@ -80,7 +80,7 @@ class Warehouse:
         """Columns that `where` may name, by namespace: "" for customers, "account", "subscription"."""
         return {
             "": self._types("customers"),
-            "account": self._types("accounts") | ({"account_id": "text"} if self.knows_accounts else {}),
+            "account": {"account_id": "text", **self._types("accounts")} if self.knows_accounts else {},
             "subscription": self._types("subscriptions") | _derived_types(self.shapes),
         }
 
@@ -108,7 +108,7 @@ class Warehouse:
         `dates` are instants whose local date is wanted beside them, as `c_<column>_on`.
         """
         shape = self.shapes["customers"]
-        ids = ["stripe_customer_id"] if self._needs_stripe_ids else []
+        ids = ["stripe_customer_id"] if self._has_stripe_ids("customers") else []
         if self.accounts and self.staging.customer_ids is not None:
             self._widen_to_accounts(shape)
         self.staging.stage(shape, dict.fromkeys([*_BASICS, *columns, *ids]), "t_customers_read")
@@ -119,11 +119,8 @@ class Warehouse:
         self._number_zones(shape)
         local = self._localised(shape, f"({self._customer_select(shape)})", dates, prefix="c_")
         self.db.execute(f"CREATE OR REPLACE TABLE t_customers AS {local}")
-        if ids and self.staging.customer_ids is not None:
-            rows = self.db.execute(
-                "SELECT c_stripe_customer_id FROM t_customers WHERE c_stripe_customer_id IS NOT NULL"
-            )
-            self.staging.stripe_ids = tuple(row[0] for row in rows.fetchall())
+        if self._needs_stripe_ids and self.staging.customer_ids is not None:
+            self.staging.stripe_ids = self._stripe_ids("t_customers") if ids else ()
         self.db.execute("DROP TABLE t_customers_read")
 
     def stage_accounts(self, columns: Iterable[str], dates: Sequence[str] = ()) -> None:
@@ -132,8 +129,9 @@ class Warehouse:
         `dates` are instants whose local date is wanted beside them, as `c_<column>_on`.
         """
         shape, staged = self.shapes.get("accounts"), []
+        ids = ["stripe_customer_id"] if self._has_stripe_ids("accounts") else []
         if shape is not None:
-            self.staging.stage(shape, dict.fromkeys(["timezone", "country", *columns]), "t_accounts_read")
+            self.staging.stage(shape, dict.fromkeys(["timezone", "country", *columns, *ids]), "t_accounts_read")
             settle_duplicates(self.staging, shape, "t_accounts_read")
             self._number_zones(shape)
             staged = [row[0] for row in self.db.execute("DESCRIBE t_accounts_read").fetchall()]
@@ -145,6 +143,16 @@ class Warehouse:
         if shape is not None:
             select = self._localised(shape, f"({select})", dates, prefix="c_")
         self.db.execute(f"CREATE OR REPLACE TABLE {SCHEMA}.t_customers AS {select}")
+        if ids and self.staging.stripe_ids is not None:
+            self.staging.stripe_ids += self._stripe_ids(f"{SCHEMA}.t_customers")
+
+    def _has_stripe_ids(self, table: str) -> bool:
+        """Whether rows from Stripe are to be joined to this table by Stripe's ids."""
+        return self._needs_stripe_ids and table in self.shapes and self.shapes[table].has("stripe_customer_id")
+
+    def _stripe_ids(self, table: str) -> tuple[str, ...]:
+        rows = self.db.execute(f"SELECT c_stripe_customer_id FROM {table} WHERE c_stripe_customer_id IS NOT NULL")
+        return tuple(row[0] for row in rows.fetchall())
 
     def stage_rows(self, table: str, columns: Iterable[str], dates: Sequence[str] = ()) -> None:
         """Make `t_<table>` with `cust` beside each row; rows of unknown customers are left out.
@@ -165,11 +173,13 @@ class Warehouse:
         if not {*shape.table.required, *wanted} & {"customer_id"}:  # elsewhere a further column like any other
             self._make_rows(shape, f"SELECT * FROM {into}_read", into)
         else:
-            same = f"c.{id_} = r.customer_id" if shape.has("customer_id") else "FALSE"
+            told = shape.has("customer_id") and (not theirs or self._has_stripe_ids("customers"))
+            same = f"c.{id_} = r.customer_id" if told else "FALSE"
             known = f"(SELECT c.cust, c.zone_no, r.* FROM {into}_read AS r JOIN t_customers AS c ON {same})"
             self._make_rows(shape, self._localised(shape, known, dates), into)
             if self.accounts:
-                known = rows_of_accounts(shape, f"{into}_read", id_)
+                own_id = id_ if theirs and self._has_stripe_ids("accounts") else None
+                known = rows_of_accounts(shape, f"{into}_read", id_ if told else None, own_id)
                 self._make_rows(shape, self._localised(shape, known, dates), f"{SCHEMA}.{into}")
             self.reports[table].unknown = self._strangers(shape, into)
         self.db.execute(f"DROP TABLE {into}_read")

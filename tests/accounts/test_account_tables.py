@@ -156,6 +156,16 @@ def test_recipients_are_chosen_by_their_own_columns(company: AccountsCompany) ->
     assert 'Did you mean "role"?' in found
 
 
+def test_a_rule_about_customers_cannot_name_an_account_nobody_belongs_to(company: AccountsCompany) -> None:
+    company.rules = {
+        "own.yaml": QUIET.replace("about: account\nrecipients: {where: role = 'owner'}\n", "")
+        + "where: account.plan = 'x'\n"
+    }
+    for row in company.tables["customers"]:
+        del row["account_id"]
+    assert 'unknown column of accounts "plan"' in said(company)
+
+
 def test_a_mail_may_not_name_a_column_accounts_do_not_have(company: AccountsCompany) -> None:
     company.says = "{{ account.owner_name }}"
     assert "account.owner_name" in said(company)
