@@ -12,7 +12,7 @@ from accounts_company import DAY, QUIET, AccountsCompany
 from typer.testing import CliRunner
 
 from engine.cli.root import app
-from engine.explain import RuleExplanation, explain
+from engine.explain import RuleExplanation, explain, explain_account
 from engine.privacy import DataProtection
 
 MORNING = datetime(2026, 5, 2, 8)
@@ -79,6 +79,47 @@ def test_the_command_says_which_account_it_is_about(company: AccountsCompany) ->
     )
     assert said.exit_code == 0, said.output
     assert "about the account acme" in said.output
+
+
+def test_an_account_is_told_with_all_its_recipients(company: AccountsCompany) -> None:
+    company.change("ann", email="")
+    found = explain_account(company.project(), company.store, "acme", company.project().instant(DAY))
+    assert found.account is not None
+    assert found.account["name"] == "Acme Ltd"
+    (rule,) = found.rules
+    assert [one.text for one in rule.rows[0].conditions if not one.held] == []
+    decided = [(row["customer_id"], row["outcome"], row["reason"]) for row in found.decisions[0]]
+    assert decided == [("ann", "skip", "no_address"), ("bob", "send", "due")]
+
+
+def test_an_account_without_recipients_is_told_so(company: AccountsCompany) -> None:
+    company.rules["quiet.yaml"] = QUIET.replace("'owner'", "'nobody'")
+    said = explained(company, "--account", "acme")
+    assert "no_recipient" in said
+    assert "applies" in said
+
+
+def test_an_account_that_is_at_work_is_told_what_does_not_hold(company: AccountsCompany) -> None:
+    said = explained(company, "--account", "busy")
+    assert "does not apply" in said
+    assert "recipient " not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [(["--account", "nowhere"], 'There is no account "nowhere"'), ([], "Explain one CUSTOMER"),
+     (["ann", "--account", "acme"], "Explain one CUSTOMER")],
+)  # fmt: skip
+def test_what_cannot_be_explained_is_refused(company: AccountsCompany, words: list[str], answer: str) -> None:
+    assert answer in explained(company, *words, code=2)
+
+
+def explained(company: AccountsCompany, *words: str, code: int = 0) -> str:
+    company.write()
+    asked = ["-C", str(company.folder), "explain", *words, "--as-of", "2026-05-02"]
+    said = CliRunner().invoke(app, asked, prog_name="holdfast")
+    assert said.exit_code == code, said.output
+    return said.output
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])

@@ -70,6 +70,14 @@ def test_rows_may_have_no_customer_at_all(company: AccountsCompany) -> None:
     assert [row[0] for row in company.planned()] == ["ann", "bob"]
 
 
+def test_rows_need_name_no_account(company: AccountsCompany) -> None:
+    company.tables["events"] = [
+        {name: value for name, value in row.items() if name != "account_id"} for row in company.tables["events"]
+    ]
+    company.run()
+    assert [row[0] for row in company.planned()] == ["ann", "bob"]
+
+
 def test_events_may_be_of_accounts_alone(company: AccountsCompany) -> None:
     company.tables["events"] = [{"account_id": "acme", "name": "login", "at": "2026-04-01 10:00:00"}]
     company.rules["own.yaml"] = (
