@@ -304,11 +304,10 @@ class Evaluation:
         )
         return f"CAST(to_json(struct_pack({packed})) AS VARCHAR)" if packed else "'{}'"
 
-    def why_gone(self, compiled: Compiled, occurrence: str) -> str:
-        """SQL over `p` for the reason why an occurrence (SQL) of a rule is found no longer; NULL where nobody knows."""
-        rule = compiled.rule
-        trigger = self.triggers[rule.trigger.name]
-        return trigger.why_gone(rule.trigger.params, occurrence, self._looks[compiled.rule_no]) or "NULL"
+    def why_gone(self, compiled: Compiled, occurrence: str) -> str | None:
+        """SQL over `p` for the reason why an occurrence (SQL) of a rule is found no longer; None: its trigger tells none."""
+        use = compiled.rule.trigger
+        return self.triggers[use.name].why_gone(use.params, occurrence, self._looks[compiled.rule_no])
 
     def close(self) -> None:
         """Let go of the source."""

@@ -108,6 +108,8 @@ class Look:
     findings: list[TableFinding]
     doubts: list[Doubt]
     contradictions: list[Contradiction]
+    unknown_codes: list[Contradiction]
+    """Not contradicted, but not understood: why payments failed."""
 
 
 def look_at_tables(project: Project, as_of: datetime, store: Store | None) -> Look:
@@ -127,8 +129,10 @@ def look_at_tables(project: Project, as_of: datetime, store: Store | None) -> Lo
         findings = [
             TableFinding(table, _source(project, table), reports[table], warehouse.columns(table)) for table in reports
         ]
-        odd = [*contradictions(warehouse), *unknown_codes(warehouse, [one.code for one in decline_codes()])]
-        return Look(findings, doubts(reports, rows_before, project.settings, as_of), odd)
+        unknown = unknown_codes(warehouse, [one.code for one in decline_codes()])
+        return Look(
+            findings, doubts(reports, rows_before, project.settings, as_of), contradictions(warehouse), unknown
+        )  # fmt: skip
     finally:
         warehouse.close()
         warehouse.db.close()

@@ -23,7 +23,7 @@ from engine.project.rules import Rule
 from engine.project.settings import Settings
 from engine.schedule import horizon_after, send_time
 from engine.store import Store
-from engine.triggers.payment_failed import PaymentFailed
+from engine.triggers import mails_open_cases
 from engine.warehouse.guards import Doubt, doubts
 
 Progress = Callable[[str], None]
@@ -212,14 +212,12 @@ def _memory(request: Request, store: Store | None) -> Memory:
     if store is None:
         return Memory()
     ledger, before = store.ledger, request.before_run
-    payment_rules = {
-        name for rule in request.rules if rule.trigger.name == PaymentFailed.name for name in (rule.id, *rule.was)
-    }
+    mailing = {name for rule in request.rules if mails_open_cases(rule.trigger) for name in (rule.id, *rule.was)}
     return Memory(
         _by_any_name(request.rules, lambda name: ledger.customers_sent(name, before)),
         _by_any_name(request.rules, lambda name: ledger.accounts_sent(name, before)),
         case_holds=lambda: [one.invoice_id for one in store.cases.holds()],
-        case_mails=lambda: store.cases.mails(payment_rules, request.as_of),
+        case_mails=lambda: store.cases.mails(mailing, request.as_of),
         refused_addresses=store.cases.refused_addresses, first_run_at=store.cases.first_run_at(),
     )  # fmt: skip
 

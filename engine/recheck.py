@@ -22,8 +22,7 @@ from engine.messages import Templates
 from engine.pipeline import Plan, Request, evaluate, plan_evaluated
 from engine.project.rules import Rule
 from engine.store import Store
-from engine.triggers.payment_failed import PaymentFailed
-from engine.triggers.payment_lost import PaymentLost
+from engine.triggers import finds_cases
 from engine.warehouse.sql import execute, load_rows
 
 NO_LONGER_TRUE = "no_longer_true"
@@ -43,7 +42,8 @@ def still_true(project: Project, store: Store, planned_at: datetime | None = Non
     def check(messages: Candidates, now: datetime) -> Recheck:
         unsure = confirm_invoices(project, store, messages, now)
         if planned_at is not None and planned_at <= now <= planned_at + fresh_for:
-            messages = [one for one in messages if _is_case(project, one) and project.settings.from_stripe]
+            cases = _case_rules(project) if project.settings.from_stripe else set()
+            messages = [message for message in messages if message[1] in cases]
         if not messages:
             return Recheck()
         asked = {message[1] for message in messages}
@@ -74,7 +74,8 @@ def confirm_invoices(project: Project, store: Store, messages: Candidates, now: 
     is about all of them.
     """
     recheck = project.settings.dunning.recheck
-    about = {message[0]: _invoice_of(message[3]) for message in messages if _is_case(project, message)}
+    cases = _case_rules(project)
+    about = {message[0]: _invoice_of(message[3]) for message in messages if message[1] in cases}
     if "invoices" not in project.settings.from_stripe or not about:
         return {}
     catch_up(project.settings, store, now)
@@ -94,12 +95,9 @@ def confirm_invoices(project: Project, store: Store, messages: Candidates, now: 
     }  # fmt: skip
 
 
-def _is_case(project: Project, message: tuple[int, str, str, str, str, str, str, str, str]) -> bool:
-    """Whether a message is about a failed payment."""
-    return any(
-        message[1] in {rule.id, *rule.was} and rule.trigger.name in {PaymentFailed.name, PaymentLost.name}
-        for rule in project.rules
-    )
+def _case_rules(project: Project) -> set[str]:
+    """All names of the rules about failed payments."""
+    return {name for rule in project.rules if finds_cases(rule.trigger) for name in (rule.id, *rule.was)}
 
 
 def _invoice_of(occurrence: str) -> str:
@@ -142,7 +140,7 @@ def _with_reasons(plan: Plan, untrue: Mapping[int, str]) -> dict[int, str]:
     reasons = dict(untrue)
     for compiled in plan.evaluation.compiled:
         why = plan.evaluation.why_gone(compiled, "a.occurrence")
-        if why == "NULL":
+        if why is None:
             continue
         names = ", ".join(plan.evaluation.bound(name) for name in (compiled.rule.id, *compiled.rule.was))
         query = (
@@ -161,7 +159,7 @@ def _newer_facts(plan: Plan, templates: Templates) -> dict[int, dict[str, object
     """What the mails about failed payments show, as it is now."""
     newer: dict[int, dict[str, object]] = {}
     for compiled in plan.evaluation.compiled:
-        if compiled.rule.trigger.name not in {PaymentFailed.name, PaymentLost.name}:
+        if not finds_cases(compiled.rule.trigger):
             continue
         names = {name for template in compiled.rule.templates for name in templates.values_needed(template)
                  if name[0] == "fact"}  # fmt: skip
