@@ -313,7 +313,8 @@ HF607 data A query that does not run
     The file of a sql trigger holds one select statement in the warehouse's SQL, in which :as_of stands for the
     instant of the run.
 HF608 data A query that lacks a column
-    The query of a sql trigger gives customer_id, occurrence and anchor; further columns become facts.
+    The query of a sql trigger gives customer_id (in a rule about accounts: account_id), occurrence and anchor; further
+    columns become facts.
 HF609 data An event nobody has ever done
     The events table holds no event of this name, so the rule finds everybody or nobody. Most often it is a spelling.
 HF610 data Stripe cannot be asked

@@ -10,6 +10,7 @@ from accounts_company import CONFIG, DAY, QUIET, AccountsCompany
 
 from engine.planning import draw
 from engine.store import Suppression, address_key
+from engine.store.ledger import Ledger
 
 OWNERS = [("ann", "quiet", "first"), ("bob", "quiet", "first")]
 
@@ -357,6 +358,41 @@ def test_a_state_on_a_server_remembers_accounts_as_well(postgres_url: str, compa
     assert company.run(again=True).written.messages == 0
     company.run_days(DAY + timedelta(days=1), 6)
     assert company.planned() == sorted([*OWNERS, ("ann", "quiet", "second"), ("bob", "quiet", "second")])
+
+
+@pytest.mark.parametrize("after", range(1, 6))
+def test_a_run_that_broke_off_between_people_of_an_account_ends_as_any_other(
+    company: AccountsCompany, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """One chunk each, those without a name first: what stands in for an account that has nobody."""
+    monkeypatch.setattr("engine.recording._CHUNK_ROWS", 1)
+    company.rules["quiet.yaml"] = QUIET.replace("'owner'}", "'owner', at_most: 2}")
+    for lonely in ("idle", "lone"):
+        company.person(f"{lonely}-user", lonely, role="user")
+        company.event(f"{lonely}-user", datetime(2026, 4, 1, 12))
+    company.person("eve")
+    write_chunk, written = Ledger.write_chunk, 0
+
+    def broken(ledger: Ledger, *rows: object, **more: object) -> object:
+        nonlocal written
+        written += 1
+        if written == after:
+            raise OSError("gone")
+        return write_chunk(ledger, *rows, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Ledger, "write_chunk", broken)
+    with pytest.raises(OSError, match="gone"):
+        company.run()
+    report = company.run()
+    assert not report.written.conflicts
+    assert company.planned() == OWNERS
+    reasons = {(one[1], one[2]): one[3] for one in report.counts}
+    assert reasons == {("send", "due"): 2, ("skip", "no_recipient"): 2, ("skip", "at_most"): 1}
+    stored = company.store.ledger.latest_decisions(["quiet"])
+    assert sorted((row[8], row[1], row[5]) for row in stored) == [
+        ("acme", "ann", "due"), ("acme", "bob", "due"), ("acme", "eve", "at_most"),
+        ("idle", "", "no_recipient"), ("lone", "", "no_recipient"),
+    ]  # fmt: skip
 
 
 def test_a_plan_for_one_person_is_that_of_their_whole_account(company: AccountsCompany) -> None:
