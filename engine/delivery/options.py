@@ -20,7 +20,7 @@ LEASE_MARGIN_S = 5.0
 MOST_LISTED = 100  # single failures that a report names; all are counted
 
 #: (message id, rule, customer id, occurrence, step, class, channel, recipient) of messages that are due together.
-Candidates = Sequence[tuple[int, str, str, str, str, str, str, str]]
+Candidates = Sequence[tuple[int, str, str, str, str, str, str, str, str]]
 
 
 @dataclass(frozen=True)
