@@ -62,7 +62,7 @@ def test_no_mail_speaks_two_languages(name: str, tag: str) -> None:
 def test_no_customers_text_becomes_markup_or_reaches_the_mail_unescaped(tag: str, text: str, name: str) -> None:
     mail = mail_in(name, tag, {"first_name": f"<i>{text}", "product": f"<i>{text}", "plan": f"<i>{text}"})
     assert "<i>" not in mail.html
-    assert "{{" not in mail.html.replace(text, "")
+    assert "{{" not in unescape(mail.html).replace(text, "")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if ("customer", "first_name") in TEMPLATES[name].names])
