@@ -30,20 +30,20 @@ LADDER = ("2026-01-31", "win-back/offer")
 
 
 def decisions(numbers: range) -> Rows:
-    return [(f"rule-{n % 20}", f"customer-{n}", *LADDER, TEXT, "send", "due", None, 0) for n in numbers]
+    return [(f"rule-{n % 20}", f"customer-{n}", *LADDER, TEXT, "send", "due", None, 0, "") for n in numbers]
 
 
 def settlings(numbers: range) -> Rows:
-    return [(f"rule-{n % 20}", f"customer-{n}", *LADDER, "2026-03-01", "sent", TEXT) for n in numbers]
+    return [(f"rule-{n % 20}", f"customer-{n}", *LADDER, "2026-03-01", "sent", TEXT, "") for n in numbers]
 
 
 def exposures(numbers: range) -> Rows:
-    rest = ("win-back", "marketing", "treated", "2026-03-01", TEXT)
+    rest = ("win-back", "marketing", "treated", "2026-03-01", TEXT, "")
     return [(f"rule-{n % 20}", f"customer-{n}", *LADDER, f"{n:064x}", *rest) for n in numbers]
 
 
 def messages(numbers: range) -> Rows:
-    rest = ("email", "win-back/offer", "marketing", "win-back", "treated", "Europe/London", TEXT, None, VALUES)
+    rest = ("email", "win-back/offer", "marketing", "win-back", "treated", "Europe/London", TEXT, None, VALUES, "")
     return [
         (f"{n * 7919:064x}", f"rule-{n % 20}", f"customer-{n}", *LADDER, f"person{n}@example.com", f"{n:064x}", *rest)
         for n in numbers

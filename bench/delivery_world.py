@@ -55,7 +55,7 @@ def message_rows(count: int) -> list[tuple[object, ...]]:
     packed = json.dumps(values)
     return [
         (sha256(f"key {n}".encode()).hexdigest(), "quiet", f"c{n}", "2026-10-21", "quiet", f"c{n}@example.com", f"a{n}",
-         "email", "quiet", "marketing", "win-back", "treated", "Europe/London", NOW, NOW + timedelta(days=3), packed)
+         "email", "quiet", "marketing", "win-back", "treated", "Europe/London", NOW, NOW + timedelta(days=3), packed, "")
         for n in range(count)
     ]  # fmt: skip
 

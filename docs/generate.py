@@ -25,7 +25,7 @@ from engine.channels import CHANNELS
 from engine.cli.root import COMMANDS, Commands, root
 from engine.codes import errors_page
 from engine.planning.reasons import Outcome, Reason
-from engine.project.rule_text import FactText, GoalText, RuleText, StepText, VariantText
+from engine.project.rule_text import FactText, GoalText, RecipientsText, RuleText, StepText, VariantText
 from engine.project.settings import Settings
 from engine.project.types import StrictModel
 from engine.triggers import Needs, Trigger, triggers
@@ -146,6 +146,7 @@ def _defaults(trigger: Trigger, params: object) -> str:
 
 _KEYS: Mapping[str, type[StrictModel]] = {
     "rule": RuleText, "step": StepText, "variant": VariantText, "goal": GoalText, "fact": FactText,
+    "recipients": RecipientsText,
 }  # fmt: skip
 
 
@@ -244,7 +245,8 @@ def _option(parameter: Any) -> str:
 
 
 def _usage(parameter: Any) -> str:
-    return f"[{_option(parameter)}]" + ("..." if parameter.multiple else "")
+    written = _option(parameter) if parameter.required else f"[{_option(parameter)}]"
+    return written + ("..." if parameter.multiple else "")
 
 
 PARTS: dict[str, Callable[[str], str]] = {

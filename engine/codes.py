@@ -203,6 +203,8 @@ HF329 data A rule id that vanished
     begin anew.
 HF330 load A word where an event or expression belongs
     `exit_when` is an event, {event: login}, or an expression with a comparison. A single word could mean either.
+HF331 load recipients in a rule about customers
+    `recipients` chooses among the people of an account. A rule about customers writes to the customer.
 
 # HF4xx Expressions
 HF401 load A character the language does not have
@@ -250,7 +252,7 @@ HF420 load Customers without a value are left out
 HF421 load An unknown rule in sent()
     sent('rule-id') asks whether a rule of this project has sent something.
 HF422 load An unknown prefix
-    Columns are the customer's own, or begin with subscription. or fact.
+    Columns are the customer's own, or begin with subscription., fact. or account.
 HF423 load A value where only a fixed one may stand
     Lists of in and patterns of like hold literals: 'pro', 12.
 
@@ -342,7 +344,8 @@ HF607 data A query that does not run
     The file of a sql trigger holds one select statement in the warehouse's SQL, in which :as_of stands for the
     instant of the run.
 HF608 data A query that lacks a column
-    The query of a sql trigger gives customer_id, occurrence and anchor; further columns become facts.
+    The query of a sql trigger gives customer_id (in a rule about accounts: account_id), occurrence and anchor; further
+    columns become facts.
 HF609 data An event nobody has ever done
     The events table holds no event of this name, so the rule finds everybody or nobody. Most often it is a spelling.
 HF610 data Stripe cannot be asked

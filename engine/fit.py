@@ -110,16 +110,20 @@ class Look:
     findings: list[TableFinding]
     doubts: list[Doubt]
     contradictions: list[Contradiction]
+    unknown_codes: list[Contradiction]
+    """Not contradicted, but not understood: why payments failed."""
 
 
 def look_at_tables(project: Project, as_of: datetime, store: Store | None) -> Look:
     """Read every mapped table whole, as a run at `as_of` would, and what the guards think of them."""
-    warehouse = Warehouse(project.settings, project.root, as_of)
+    warehouse = Warehouse(project.settings, project.root, as_of, accounts=True)
     try:
         shapes = warehouse.shapes
         warehouse.stage_customers(shapes["customers"].columns)
+        if warehouse.accounts:
+            warehouse.stage_accounts(shapes["accounts"].columns if "accounts" in shapes else ())
         for table, shape in shapes.items():
-            if table not in {"customers", "events"}:
+            if table not in {"customers", "events"} and not (table == "accounts" and warehouse.accounts):
                 warehouse.stage_rows(table, shape.columns)
         found = {table: warehouse.report(table, thorough=True) for table in shapes}
         reports = {table: report for table, report in found.items() if report}
@@ -127,8 +131,10 @@ def look_at_tables(project: Project, as_of: datetime, store: Store | None) -> Lo
         findings = [
             TableFinding(table, _source(project, table), reports[table], warehouse.columns(table)) for table in reports
         ]
-        odd = [*contradictions(warehouse), *unknown_codes(warehouse, [one.code for one in decline_codes()])]
-        return Look(findings, doubts(reports, rows_before, project.settings, as_of), odd)
+        unknown = unknown_codes(warehouse, [one.code for one in decline_codes()])
+        return Look(
+            findings, doubts(reports, rows_before, project.settings, as_of), contradictions(warehouse), unknown
+        )  # fmt: skip
     finally:
         warehouse.close()
         warehouse.db.close()

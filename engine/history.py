@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 
 import duckdb
 
+from engine.evaluation import NOBODY
 from engine.planning.tables import calendar
 from engine.project.rules import Rule
 from engine.project.settings import Settings
@@ -15,16 +16,20 @@ from engine.warehouse.sql import load_rows
 
 _SETTLED = {
     "rule": "VARCHAR", "customer_id": "VARCHAR", "occurrence": "VARCHAR", "step_id": "VARCHAR", "local_date": "DATE",
-    "how": "VARCHAR", "settled_at": "TIMESTAMP", "anchor": "TIMESTAMP",
+    "how": "VARCHAR", "settled_at": "TIMESTAMP", "anchor": "TIMESTAMP", "account_id": "VARCHAR",
 }  # fmt: skip
 _DECISION = {
     "rule": "VARCHAR", "customer_id": "VARCHAR", "occurrence": "VARCHAR", "step_id": "VARCHAR", "outcome": "VARCHAR",
-    "reason": "VARCHAR", "decided_at": "TIMESTAMP", "waited_s": "BIGINT",
+    "reason": "VARCHAR", "decided_at": "TIMESTAMP", "waited_s": "BIGINT", "account_id": "VARCHAR",
 }  # fmt: skip
 _EXPOSURE = {
     "rule": "VARCHAR", "customer_id": "VARCHAR", "occurrence": "VARCHAR", "step": "VARCHAR", "address_key": "VARCHAR",
     "topic": "VARCHAR", "class": "VARCHAR", "arm": "VARCHAR", "local_date": "DATE", "counts": "BOOLEAN",
+    "account_id": "VARCHAR",
 }  # fmt: skip
+
+_SAME_PERSON = f"p.account_id = {{0}}.account_id AND p.customer_id = coalesce({{0}}.customer_id, {NOBODY.format('{0}.account_id')})"
+"""SQL for whether `p` is the customer of a remembered row; one without stands in for an account that has nobody."""
 
 _SUPPRESSION = {"address_key": "VARCHAR", "kind": "VARCHAR", "topic": "VARCHAR", "until": "DATE"}
 
@@ -60,11 +65,12 @@ def load_history(
 def _number_rules(db: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> None:
     """Names in the state to rule numbers: a rule's id, those it had before, and the names its memory goes by."""
     names = [
-        (name, number, rule.id, rule.status == "shadow")
+        (name, number, rule.id, rule.status == "shadow", rule.by_account)
         for number, rule in enumerate(rules)
         for name in dict.fromkeys((rule.id, *rule.was, *rule.memory_names))
     ]
-    columns = {"rule": "VARCHAR", "rule_no": "USMALLINT", "present_name": "VARCHAR", "in_shadow": "BOOLEAN"}
+    columns = {"rule": "VARCHAR", "rule_no": "USMALLINT", "present_name": "VARCHAR", "in_shadow": "BOOLEAN",
+               "by_account": "BOOLEAN"}  # fmt: skip
     load_rows(db, "rule_name", columns, names)
 
 
@@ -85,30 +91,57 @@ def _key_addresses(db: duckdb.DuckDBPyConnection, secret: str) -> None:
 def _load_settled(
     db: duckdb.DuckDBPyConnection, store: Store | None, rules: Sequence[Rule], before_run: int | None
 ) -> None:
+    """`settled` by candidate: `own` steps, and beside them one row for each step anybody of the account got.
+
+    The ladder is each recipient's own. When it began, and what occurrence it is about, is known of the account.
+    """
     remembered = store.ledger.rules_with_memory() if store else set()
     names = {number: [name for name in rule.memory_names if name in remembered] for number, rule in enumerate(rules)}
+    of_customers = {number: known for number, known in names.items() if known and not rules[number].by_account}
+    of_accounts = {number: known for number, known in names.items() if known and rules[number].by_account}
     rows: Iterable[Sequence[object]] = ()
-    if store and any(names.values()):
-        rows = store.ledger.settled_of(_present(db, names), before_run=before_run)
+    if store and of_customers:
+        rows = store.ledger.settled_of(_present(db, of_customers, "customer_id"), before_run=before_run)
     load_rows(db, "settled_read", _SETTLED, rows)
     db.execute(
         "CREATE OR REPLACE TABLE settled AS SELECT r.rule_no, p.cust, coalesce(s.occurrence, '') AS occurrence, "
-        "s.step_id, s.local_date, s.how, s.settled_at, s.anchor FROM settled_read AS s "
-        "JOIN rule_name AS r USING (rule) JOIN person AS p USING (customer_id)"
+        "s.step_id, s.local_date, s.how, s.settled_at, s.anchor, TRUE AS own FROM settled_read AS s "
+        "JOIN rule_name AS r USING (rule) JOIN person AS p USING (customer_id) WHERE NOT r.by_account"
     )
+    if store and of_accounts:
+        rows = store.ledger.settled_of_accounts(_present(db, of_accounts, "account_id"), before_run=before_run)
+        load_rows(db, "settled_read", _SETTLED, rows)
+        db.execute(_SETTLED_OF_ACCOUNTS)
 
 
-def _present(db: duckdb.DuckDBPyConnection, names: dict[int, list[str]]) -> Iterator[tuple[str, str]]:
-    """(rule, customer) of all candidates of rules that remember anything, streamed."""
-    numbers = [number for number, known in names.items() if known]
+_SETTLED_OF_ACCOUNTS = f"""
+    INSERT INTO settled
+    WITH known AS (
+        SELECT r.rule_no, s.* REPLACE (coalesce(s.occurrence, '') AS occurrence)
+        FROM settled_read AS s JOIN rule_name AS r USING (rule) WHERE r.by_account
+    ), once AS (
+        SELECT rule_no, account_id, occurrence, step_id, how, min(local_date) AS local_date,
+            min(settled_at) AS settled_at, min(anchor) AS anchor
+        FROM known GROUP BY ALL
+    )
+    SELECT k.rule_no, p.cust, k.occurrence, k.step_id, k.local_date, k.how, k.settled_at, k.anchor, TRUE
+    FROM known AS k JOIN person AS p ON {_SAME_PERSON.format("k")}
+    SEMI JOIN recipient AS i ON i.rule_no = k.rule_no AND i.cust = p.cust
+    UNION ALL
+    SELECT o.rule_no, i.cust, o.occurrence, o.step_id, o.local_date, o.how, o.settled_at, o.anchor, FALSE
+    FROM once AS o JOIN recipient AS i ON i.rule_no = o.rule_no AND i.account_id = o.account_id"""
+
+
+def _present(db: duckdb.DuckDBPyConnection, names: dict[int, list[str]], subject: str) -> Iterator[tuple[str, str]]:
+    """(rule, subject) of all candidates of rules that remember anything, streamed."""
     reader = db.cursor().execute(
-        "SELECT DISTINCT c.rule_no, p.customer_id FROM candidate AS c JOIN person AS p USING (cust) "
-        "WHERE list_contains($numbers, c.rule_no)", {"numbers": numbers},
+        f"SELECT DISTINCT c.rule_no, p.{subject} FROM candidate AS c JOIN person AS p USING (cust) "
+        "WHERE list_contains($numbers, c.rule_no)", {"numbers": list(names)},
     )  # fmt: skip
     while rows := reader.fetchmany(10_000):
-        for number, customer in rows:
+        for number, ident in rows:
             for name in names[number]:
-                yield name, customer
+                yield name, ident
 
 
 def _load_decisions(
@@ -120,8 +153,14 @@ def _load_decisions(
     db.execute(
         "CREATE OR REPLACE TABLE last_decision AS SELECT r.rule_no, p.cust, coalesce(d.occurrence, '') AS occurrence, "
         "coalesce(d.step_id, '') AS step_id, d.outcome, d.reason, d.decided_at, d.waited_s FROM standing AS d "
-        "JOIN rule_name AS r USING (rule) JOIN person AS p USING (customer_id)"
+        "JOIN rule_name AS r USING (rule) JOIN person AS p USING (customer_id) WHERE NOT r.by_account"
     )
+    if any(rule.by_account for rule in rules):
+        db.execute(
+            "INSERT INTO last_decision SELECT r.rule_no, p.cust, coalesce(d.occurrence, ''), coalesce(d.step_id, ''), "
+            "d.outcome, d.reason, d.decided_at, d.waited_s FROM standing AS d JOIN rule_name AS r USING (rule) "
+            f"JOIN person AS p ON {_SAME_PERSON.format('d')} WHERE r.by_account"
+        )
     db.execute(
         "CREATE OR REPLACE TABLE seen AS SELECT DISTINCT l.rule_no, l.cust, l.occurrence FROM last_decision AS l "
         "JOIN rule_name AS r USING (rule_no) WHERE r.rule = r.present_name AND (r.in_shadow OR l.outcome <> 'shadow')"

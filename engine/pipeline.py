@@ -23,7 +23,7 @@ from engine.project.rules import Rule
 from engine.project.settings import Settings
 from engine.schedule import horizon_after, send_time
 from engine.store import Store
-from engine.triggers.payment_failed import PaymentFailed
+from engine.triggers import mails_open_cases
 from engine.warehouse.guards import Doubt, doubts
 
 Progress = Callable[[str], None]
@@ -40,6 +40,8 @@ class Request:
     horizon: datetime | None = None
     """Steps due before it are planned; None: the schedule's next run."""
     customer_ids: Sequence[str] | None = None
+    account_ids: Sequence[str] = ()
+    """With `customer_ids`: accounts whose people and rows are read too, for rules about accounts."""
     before_run: int | None = None
     """Leave out what this run has written itself: it is being continued."""
     approved: Collection[str] = ()
@@ -84,10 +86,16 @@ class Plan:
     def select(self) -> str:
         """SQL of all decisions with the names people know; `rule` is still the number."""
         return (
-            "SELECT d.rule_no AS rule, p.customer_id, d.occurrence, d.anchor, d.step_id AS step, "
+            "SELECT d.rule_no AS rule, CASE p.address_state WHEN 'nobody' THEN '' ELSE p.customer_id END AS customer_id, "
+            f"{self._account()} AS account_id, d.occurrence, d.anchor, d.step_id AS step, "
             "CAST(d.outcome AS VARCHAR) AS outcome, CAST(d.reason AS VARCHAR) || coalesce(':' || d.detail, '') AS reason, "
             "d.channel, d.template, d.arm, d.not_before FROM decision AS d JOIN person AS p ON p.cust = d.cust"
         )
+
+    def _account(self) -> str:
+        """SQL for the account a decision is about; NULL in rules about customers."""
+        numbers = ", ".join(str(number) for number, rule in enumerate(self.rules) if rule.by_account)
+        return f"CASE WHEN d.rule_no IN ({numbers}) THEN p.account_id END" if numbers else "CAST(NULL AS VARCHAR)"
 
     def close(self) -> None:
         """Free the memory."""
@@ -158,7 +166,9 @@ def _options(
         holdout_global=settings.holdout.global_,
         salt=settings.salt(live=live),
         guard=settings.guard,
-        customers=int(evaluation.db.execute("SELECT count(*) FROM person").fetchall()[0][0]),
+        customers=int(
+            evaluation.db.execute("SELECT count(*) FROM person WHERE address_state <> 'nobody'").fetchall()[0][0]
+        ),
         require_in=settings.consent.require_in,
         held_rules={} if request.believe_tables else _held(evaluation, rules, found),
         paused_rules={number for number, rule in enumerate(rules) if "*" in paused or rule.id in paused},
@@ -186,7 +196,7 @@ def evaluate(
     evaluation = Evaluation(
         project.settings, project.root, request.rules, request.as_of,
         queries=queries_of(project.files), values=wanted,
-        customer_ids=request.customer_ids, memory=_memory(request, store),
+        customer_ids=request.customer_ids, account_ids=request.account_ids, memory=_memory(request, store),
     )  # fmt: skip
     problems = [problem for problem in evaluation.check() if problem.severity == "error"]
     problems += check_templates(evaluation, templates)
@@ -199,28 +209,23 @@ def evaluate(
 
 def _memory(request: Request, store: Store | None) -> Memory:
     """What the state tells about customers and cases."""
-    sent = _sent_by(request.rules, store, request.before_run)
     if store is None:
-        return Memory(sent)
-    payment_rules = {
-        name for rule in request.rules if rule.trigger.name == PaymentFailed.name for name in (rule.id, *rule.was)
-    }
+        return Memory()
+    ledger, before = store.ledger, request.before_run
+    mailing = {name for rule in request.rules if mails_open_cases(rule.trigger) for name in (rule.id, *rule.was)}
     return Memory(
-        sent, case_holds=lambda: [one.invoice_id for one in store.cases.holds()],
-        case_mails=lambda: store.cases.mails(payment_rules, request.as_of),
+        _by_any_name(request.rules, lambda name: ledger.customers_sent(name, before)),
+        _by_any_name(request.rules, lambda name: ledger.accounts_sent(name, before)),
+        case_holds=lambda: [one.invoice_id for one in store.cases.holds()],
+        case_mails=lambda: store.cases.mails(mailing, request.as_of),
         refused_addresses=store.cases.refused_addresses, first_run_at=store.cases.first_run_at(),
     )  # fmt: skip
 
 
-def _sent_by(rules: Sequence[Rule], store: Store | None, before_run: int | None) -> Callable[[str], Iterator[str]]:
-    """Who was written to by a rule, under whatever name it had then."""
+def _by_any_name(rules: Sequence[Rule], sent: Callable[[str], Iterator[str]]) -> Callable[[str], Iterator[str]]:
+    """Whom a rule has written to, under whatever name it had then."""
     names = {rule.id: (rule.id, *rule.was) for rule in rules}
-
-    def customers(rule_id: str) -> Iterator[str]:
-        for name in names.get(rule_id, (rule_id,)) if store else ():
-            yield from store.ledger.customers_sent(name, before_run) if store else ()
-
-    return customers
+    return lambda rule_id: (one for name in names.get(rule_id, (rule_id,)) for one in sent(name))
 
 
 def values_of(rules: Sequence[Rule], templates: Templates) -> dict[str, set[tuple[str, str]]]:
@@ -236,7 +241,8 @@ def check_templates(evaluation: Evaluation, templates: Templates) -> list[Proble
     for rule in evaluation.rules:
         catalog = evaluation.catalog(rule)
         provided = {
-            "customer": set(catalog[""]),
+            "account": set(catalog["account"]),
+            "customer": set(evaluation.warehouse.columns("customers")),
             "fact": set(catalog["fact"]),
             "subscription": set(catalog["subscription"]),
         }

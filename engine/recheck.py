@@ -1,7 +1,8 @@
 """Is it still true? Asked once more just before sending: whoever has come back or paid meanwhile gets no mail.
 
 One evaluation, as of the sending instant, restricted to the customers whose messages are due. Still true means: the
-rule still finds the same occurrence, the step's own condition holds, the ladder has not ended, no other rule
+rule still finds the same occurrence (about the same account, with the customer among its recipients, where it is about
+accounts), the step's own condition holds, the ladder has not ended, no other rule
 blocks it, marketing still has consent, and the address is still the customer's.
 """
 
@@ -21,8 +22,7 @@ from engine.messages import Templates
 from engine.pipeline import Plan, Request, evaluate, plan_evaluated
 from engine.project.rules import Rule
 from engine.store import Store
-from engine.triggers.payment_failed import PaymentFailed
-from engine.triggers.payment_lost import PaymentLost
+from engine.triggers import finds_cases
 from engine.warehouse.sql import execute, load_rows
 
 NO_LONGER_TRUE = "no_longer_true"
@@ -42,7 +42,8 @@ def still_true(project: Project, store: Store, planned_at: datetime | None = Non
     def check(messages: Candidates, now: datetime) -> Recheck:
         unsure = confirm_invoices(project, store, messages, now)
         if planned_at is not None and planned_at <= now <= planned_at + fresh_for:
-            messages = [one for one in messages if _is_case(project, one) and project.settings.from_stripe]
+            cases = _case_rules(project) if project.settings.from_stripe else set()
+            messages = [message for message in messages if message[1] in cases]
         if not messages:
             return Recheck()
         asked = {message[1] for message in messages}
@@ -73,7 +74,8 @@ def confirm_invoices(project: Project, store: Store, messages: Candidates, now: 
     is about all of them.
     """
     recheck = project.settings.dunning.recheck
-    about = {message[0]: _invoice_of(message[3]) for message in messages if _is_case(project, message)}
+    cases = _case_rules(project)
+    about = {message[0]: _invoice_of(message[3]) for message in messages if message[1] in cases}
     if "invoices" not in project.settings.from_stripe or not about:
         return {}
     catch_up(project.settings, store, now)
@@ -93,12 +95,9 @@ def confirm_invoices(project: Project, store: Store, messages: Candidates, now: 
     }  # fmt: skip
 
 
-def _is_case(project: Project, message: tuple[int, str, str, str, str, str, str, str]) -> bool:
-    """Whether a message is about a failed payment."""
-    return any(
-        message[1] in {rule.id, *rule.was} and rule.trigger.name in {PaymentFailed.name, PaymentLost.name}
-        for rule in project.rules
-    )
+def _case_rules(project: Project) -> set[str]:
+    """All names of the rules about failed payments."""
+    return {name for rule in project.rules if finds_cases(rule.trigger) for name in (rule.id, *rule.was)}
 
 
 def _invoice_of(occurrence: str) -> str:
@@ -120,10 +119,11 @@ def _ask(
         "step": "VARCHAR",
         "needs_consent": "BOOLEAN",
         "recipient": "VARCHAR",
+        "account_id": "VARCHAR",
     }
     rows = (
-        (*step, class_ == "marketing" and reaches(channel), recipient if reaches(channel) else None)
-        for *step, class_, channel, recipient in messages
+        (*step, class_ == "marketing" and reaches(channel), recipient if reaches(channel) else None, account)
+        for *step, class_, channel, recipient, account in messages
     )
     load_rows(db, "asked", asked, rows)
     load_rows(db, "asked_step", {"rule": "VARCHAR", "step": "VARCHAR", "step_no": "INTEGER"}, steps)
@@ -140,13 +140,16 @@ def _with_reasons(plan: Plan, untrue: Mapping[int, str]) -> dict[int, str]:
     reasons = dict(untrue)
     for compiled in plan.evaluation.compiled:
         why = plan.evaluation.why_gone(compiled, "a.occurrence")
-        if why == "NULL":
+        if why is None:
             continue
         names = ", ".join(plan.evaluation.bound(name) for name in (compiled.rule.id, *compiled.rule.was))
         query = (
-            f"SELECT a.message_id, {why} FROM asked AS a JOIN person AS p USING (customer_id) WHERE a.rule IN ({names})"
+            f"SELECT a.message_id, {why} FROM asked AS a JOIN person AS p ON p.customer_id = a.{_subject(compiled.rule)} "
+            f"WHERE a.rule IN ({names})"
         )
-        for ident, reason in execute(plan.db, query, plan.evaluation.bound).fetchall():
+        with plan.evaluation.seen_by(compiled.rule):
+            found = execute(plan.db, query, plan.evaluation.bound).fetchall()
+        for ident, reason in found:
             if reason and reasons.get(ident) == NO_LONGER_TRUE:
                 reasons[ident] = reason
     return reasons
@@ -156,7 +159,7 @@ def _newer_facts(plan: Plan, templates: Templates) -> dict[int, dict[str, object
     """What the mails about failed payments show, as it is now."""
     newer: dict[int, dict[str, object]] = {}
     for compiled in plan.evaluation.compiled:
-        if compiled.rule.trigger.name not in {PaymentFailed.name, PaymentLost.name}:
+        if not finds_cases(compiled.rule.trigger):
             continue
         names = {name for template in compiled.rule.templates for name in templates.values_needed(template)
                  if name[0] == "fact"}  # fmt: skip
@@ -165,12 +168,19 @@ def _newer_facts(plan: Plan, templates: Templates) -> dict[int, dict[str, object
         own = ", ".join(plan.evaluation.bound(name) for name in (compiled.rule.id, *compiled.rule.was))
         query = (
             f"SELECT a.message_id, {plan.evaluation.values_sql(compiled, names)} FROM {found.rows} "
-            f"JOIN asked AS a ON a.customer_id = p.customer_id AND a.occurrence = {found.occurrence} "
+            f"JOIN asked AS a ON a.{_subject(compiled.rule)} = p.customer_id AND a.occurrence = {found.occurrence} "
             f"AND a.rule IN ({own}) WHERE {holds}"
         )
-        for ident, packed in execute(plan.db, query, plan.evaluation.bound).fetchall():
+        with plan.evaluation.seen_by(compiled.rule):
+            rows = execute(plan.db, query, plan.evaluation.bound).fetchall()
+        for ident, packed in rows:
             newer[int(ident)] = json.loads(packed).get("fact", {})
     return newer
+
+
+def _subject(rule: Rule) -> str:
+    """The column of `asked` that names whom the rule is about."""
+    return "account_id" if rule.by_account else "customer_id"
 
 
 def _blockers(rule: Rule, rules: Sequence[Rule]) -> list[int]:
@@ -194,11 +204,13 @@ _FAILING = f"""
     LEFT JOIN asked_step AS s ON s.rule = a.rule AND s.step = a.step
     WHERE NOT EXISTS (
         SELECT 1 FROM candidate AS c
-        WHERE c.rule_no = r.rule_no AND c.cust = p.cust AND NOT c.ended AND (c.failing_steps >> s.step_no) & 1 = 0
+        WHERE c.rule_no = r.rule_no AND c.cust = p.cust
+            AND CASE WHEN r.by_account THEN p.account_id END IS NOT DISTINCT FROM a.account_id AND NOT c.ended AND (c.failing_steps >> s.step_no) & 1 = 0
             AND (c.occurrence = a.occurrence OR EXISTS (
                 SELECT 1 FROM decision AS d WHERE d.rule_no = c.rule_no AND d.cust = c.cust AND d.occurrence = a.occurrence)))
     OR EXISTS (
-        SELECT 1 FROM asked_block AS b JOIN candidate AS c ON c.rule_no = b.blocker_no
+        SELECT 1 FROM asked_block AS b
+        JOIN (SELECT rule_no, cust, anchor FROM candidate UNION ALL FROM bystander) AS c ON c.rule_no = b.blocker_no
         WHERE b.rule = a.rule AND c.cust = p.cust AND c.anchor <= $now)
     OR p.address IS DISTINCT FROM a.recipient AND a.recipient IS NOT NULL
     OR a.needs_consent AND p.consent IS NOT TRUE

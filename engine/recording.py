@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from engine.evaluation import NOBODY
 from engine.messages import Templates
 from engine.pipeline import Plan, values_of
 from engine.project.rules import Rule
@@ -60,10 +61,11 @@ def record(
     return written
 
 
-def vanished_candidates(plan: Plan) -> list[tuple[str, str, str]]:
-    """(rule, customer, occurrence) with a standing decision that the rules no longer find."""
-    rows = plan.db.execute(f"SELECT DISTINCT rule, customer_id, occurrence FROM ({_vanished(plan)})").fetchall()
-    return [(str(rule), str(customer), str(occurrence)) for rule, customer, occurrence in rows]
+def vanished_candidates(plan: Plan) -> list[tuple[str, str, str, str]]:
+    """(rule, customer, occurrence, account) with a standing decision that the rules no longer find."""
+    columns = "rule, customer_id, occurrence, account_id"
+    rows = plan.db.execute(f"SELECT DISTINCT {columns} FROM ({_vanished(plan)})").fetchall()
+    return [(str(rule), str(customer), str(occurrence), str(account)) for rule, customer, occurrence, account in rows]
 
 
 def _prepare(plan: Plan, templates: Templates, cursor: str) -> list[tuple[int, str]]:
@@ -93,12 +95,13 @@ def _cut_chunks(plan: Plan, cursor: str) -> list[tuple[int, str]]:
             FROM decision WHERE reason NOT IN {_UNSTORED} GROUP BY cust
             UNION ALL SELECT cust, 0 FROM settling
         ), customers AS (SELECT cust, sum(n) AS n FROM written GROUP BY cust)
-        SELECT cust, p.customer_id,
+        SELECT cust, p.customer_id AS place, p.account_id,
+            CASE p.address_state WHEN 'nobody' THEN '' ELSE p.customer_id END AS customer_id,
             CAST(sum(n) OVER (ORDER BY p.customer_id) // {_CHUNK_ROWS} AS INTEGER) AS chunk
         FROM customers JOIN person AS p USING (cust) WHERE p.customer_id > $cursor""",
         {"cursor": cursor},
     )
-    return plan.db.execute("SELECT chunk, max(customer_id) FROM chunk_of GROUP BY chunk ORDER BY chunk").fetchall()
+    return plan.db.execute("SELECT chunk, max(place) FROM chunk_of GROUP BY chunk ORDER BY chunk").fetchall()
 
 
 def _name_rules(plan: Plan) -> None:
@@ -106,10 +109,10 @@ def _name_rules(plan: Plan) -> None:
     rules = [_rule_row(number, rule) for number, rule in enumerate(plan.rules)]
     plan.db.execute(
         "CREATE OR REPLACE TABLE rule_row (rule_no USMALLINT, rule VARCHAR, origin VARCHAR, resend VARCHAR, "
-        "class VARCHAR, topic VARCHAR, memory VARCHAR)"
+        "class VARCHAR, topic VARCHAR, memory VARCHAR, by_account BOOLEAN)"
     )
     if rules:
-        plan.db.executemany("INSERT INTO rule_row VALUES (?, ?, ?, ?, ?, ?, ?)", rules)
+        plan.db.executemany("INSERT INTO rule_row VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rules)
     settings = plan.evaluation.warehouse.settings
     notes = [name for name in settings.channels if not settings.reaches_customer(name)]
     plan.db.execute("CREATE OR REPLACE TABLE note_channel AS SELECT unnest(?::VARCHAR[]) AS channel", [notes])
@@ -121,13 +124,15 @@ def _name_rules(plan: Plan) -> None:
 
 
 def _rule_row(number: int, rule: Rule) -> tuple[object, ...]:
-    return number, rule.id, rule.origin, str(rule.resend), rule.class_, rule.topic, rule.memory_name
+    return number, rule.id, rule.origin, str(rule.resend), rule.class_, rule.topic, rule.memory_name, rule.by_account
 
+
+_ACCOUNT = "CASE WHEN r.by_account THEN b.account_id ELSE '' END AS account_id"
 
 _DECISIONS = f"""
     SELECT b.chunk, r.rule, b.customer_id, d.occurrence, coalesce(d.step_id, '') AS step,
         {_INSTANT.format("d.anchor")} AS anchor, CAST(d.outcome AS VARCHAR) AS outcome, CAST(d.reason AS VARCHAR) AS reason,
-        d.detail, d.waited_s
+        d.detail, d.waited_s, {_ACCOUNT}
     FROM decision AS d JOIN chunk_of AS b USING (cust) JOIN rule_row AS r USING (rule_no)
     LEFT JOIN last_decision AS l ON l.rule_no = d.rule_no AND l.cust = d.cust AND l.occurrence = d.occurrence
         AND l.step_id = coalesce(d.step_id, '')
@@ -135,19 +140,20 @@ _DECISIONS = f"""
         OR l.reason <> CAST(d.reason AS VARCHAR))"""
 
 _CLOSING = """
-    SELECT DISTINCT o.chunk, o.rule, o.customer_id, o.occurrence, o.step FROM out_decision AS o JOIN standing AS s
-        ON s.rule = o.rule AND s.customer_id = o.customer_id AND coalesce(s.occurrence, '') = o.occurrence
-        AND coalesce(s.step_id, '') = o.step"""
+    SELECT DISTINCT o.chunk, o.rule, o.customer_id, o.occurrence, o.step, o.account_id
+    FROM out_decision AS o JOIN standing AS s
+        ON s.rule = o.rule AND coalesce(s.customer_id, '') = o.customer_id AND coalesce(s.occurrence, '') = o.occurrence
+        AND coalesce(s.step_id, '') = o.step AND coalesce(s.account_id, '') = o.account_id"""
 """Steps for which another decision stands."""
 
 _SETTLINGS = f"""
     SELECT b.chunk, r.memory AS rule, b.customer_id, s.occurrence, s.step_id AS step, CAST(s.local_date AS VARCHAR) AS local_date,
-        s.how, {_INSTANT.format("s.anchor")} AS anchor
+        s.how, {_INSTANT.format("s.anchor")} AS anchor, {_ACCOUNT}
     FROM settling AS s JOIN chunk_of AS b USING (cust) JOIN rule_row AS r USING (rule_no)"""
 
 _EXPOSURES = f"""
     SELECT b.chunk, r.rule, b.customer_id, d.occurrence, d.step_id AS step, CASE WHEN n.channel IS NULL THEN k.key END AS address_key, r.topic,
-        r.class, d.arm, CAST(d.local_date AS VARCHAR) AS local_date, {_INSTANT.format("d.not_before")} AS exposed_at
+        r.class, d.arm, CAST(d.local_date AS VARCHAR) AS local_date, {_INSTANT.format("d.not_before")} AS exposed_at, {_ACCOUNT}
     FROM decision AS d JOIN chunk_of AS b USING (cust) JOIN rule_row AS r USING (rule_no) JOIN person AS p USING (cust)
     LEFT JOIN address_key AS k USING (addr) LEFT JOIN note_channel AS n ON n.channel = d.channel
     WHERE d.outcome IN ('send', 'hold_out')"""
@@ -155,10 +161,11 @@ _EXPOSURES = f"""
 
 _MESSAGES = f"""
     SELECT b.chunk,
-        sha256(concat_ws(chr(31), r.origin, r.resend, b.customer_id, d.occurrence, d.step_id, coalesce(p.address, ''))) AS key,
+        sha256(concat_ws(chr(31), r.origin, r.resend, CASE WHEN r.by_account THEN b.account_id ELSE b.customer_id END,
+            d.occurrence, d.step_id, coalesce(p.address, ''))) AS key,
         r.rule, b.customer_id, d.occurrence, d.step_id AS step, coalesce(p.address, '') AS recipient, coalesce(k.key, c.key) AS address_key,
         d.channel, d.template, r.class, r.topic, d.arm, z.zone, {_INSTANT.format("d.not_before")} AS not_before,
-        {_INSTANT.format("d.expires_at")} AS expires_at, coalesce(v.own, v.other, '{{}}') AS values_json
+        {_INSTANT.format("d.expires_at")} AS expires_at, coalesce(v.own, v.other, '{{}}') AS values_json, {_ACCOUNT}
     FROM decision AS d JOIN chunk_of AS b USING (cust) JOIN rule_row AS r USING (rule_no) JOIN person AS p USING (cust)
     LEFT JOIN address_key AS k USING (addr) LEFT JOIN customer_key AS c USING (cust)
     LEFT JOIN zone_name AS z USING (zone_no)
@@ -182,9 +189,10 @@ def pack_values(plan: Plan, templates: Templates, outcomes: Sequence[str] = ("se
         f"SELECT DISTINCT rule_no FROM decision AS d WHERE {chosen} ORDER BY 1"
     ).fetchall():
         compiled = plan.evaluation.compiled[number]
-        packed = plan.evaluation.packed_sql(compiled, names[compiled.rule.id])
-        these = f"SELECT d.cust FROM decision AS d WHERE {chosen} AND d.rule_no = {number}"
-        execute(plan.db, f"INSERT INTO fact_values {packed} AND p.cust IN ({these})", plan.evaluation.bound)
+        these = f"SELECT d.cust FROM main.decision AS d WHERE {chosen} AND d.rule_no = {number}"
+        with plan.evaluation.seen_by(compiled.rule):
+            packed = plan.evaluation.packed_sql(compiled, names[compiled.rule.id], these)
+            execute(plan.db, f"INSERT INTO main.fact_values {packed}", plan.evaluation.bound)
     plan.db.execute(
         "CREATE OR REPLACE TABLE message_values AS SELECT d.rule_no, d.cust, d.occurrence, "
         "any_value(f.packed) FILTER (WHERE f.occurrence = d.occurrence) AS own, arg_max(f.packed, f.anchor) AS other "
@@ -200,8 +208,11 @@ def _vanished(plan: Plan) -> str:
     ).fetchall()
     held_numbers = ", ".join(str(row[0]) for row in held) or "-1"
     return (
-        "SELECT 0 AS chunk, s.rule, s.customer_id, coalesce(s.occurrence, '') AS occurrence, coalesce(s.step_id, '') AS step "
-        f"FROM standing AS s JOIN rule_name AS r USING (rule) LEFT JOIN person AS p USING (customer_id) "
+        "SELECT 0 AS chunk, s.rule, coalesce(s.customer_id, '') AS customer_id, "
+        "coalesce(s.occurrence, '') AS occurrence, coalesce(s.step_id, '') AS step, "
+        "coalesce(s.account_id, '') AS account_id FROM standing AS s JOIN rule_name AS r USING (rule) "
+        f"LEFT JOIN person AS p ON p.customer_id = coalesce(s.customer_id, {NOBODY.format('s.account_id')}) "
+        "AND (NOT r.by_account OR p.account_id = s.account_id) "
         "ANTI JOIN decision AS d ON d.rule_no = r.rule_no AND d.cust = p.cust AND d.occurrence = coalesce(s.occurrence, '') "
         f"WHERE r.rule_no NOT IN ({held_numbers})"
     )

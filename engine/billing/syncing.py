@@ -92,14 +92,12 @@ def _has_failed(thing: Object) -> bool:
 
 
 def _ask_everything(api: StripeApi, store: Store, now: datetime, done: Synced, progress: Progress) -> None:
-    answered = 0
-    while True:
-        asked = ask_open_questions(api, store, now)
-        answered += asked.answered
-        progress("payments", answered)
-        if not asked.answered:
-            break
-    done.read["payments"], done.problem = answered, asked.problem
+    done.read["payments"] = 0
+    # Whatever was put off is due later than `now`, so this ends.
+    while (asked := ask_open_questions(api, store, now)).questions:
+        done.read["payments"] += asked.answered
+        done.problem = asked.problem or done.problem
+        progress("payments", done.read["payments"])
     done.unanswered = store.billing.open_questions()
 
 

@@ -9,9 +9,7 @@ from engine.errors import Problem
 from engine.project.durations import Duration
 from engine.project.rules import Rule
 from engine.project.settings import Settings
-
-LADDERS = ("payment_failed",)
-"""Triggers whose ladders must end before the billing system acts."""
+from engine.triggers import mails_open_cases
 
 _INTERVALS = {
     "day": timedelta(days=1),
@@ -24,7 +22,7 @@ _INTERVALS = {
 
 def billing_warnings(settings: Settings, rules: Sequence[Rule], intervals: Collection[str]) -> Iterator[Problem]:
     """Warnings about rules on failed payments. `intervals`: those that subscriptions are billed at."""
-    ladders = [rule for rule in rules if rule.trigger.name in LADDERS and _is_for_mail(rule)]
+    ladders = [rule for rule in rules if mails_open_cases(rule.trigger)]
     known = {word: _INTERVALS[word] for word in intervals if word in _INTERVALS}
     for rule in ladders:
         yield from _too_long(rule, settings.dunning.retry_window, known)
@@ -44,10 +42,6 @@ def billing_warnings(settings: Settings, rules: Sequence[Rule], intervals: Colle
             "and say dunning.stripe_emails: off"
         )
         yield Problem("config.yaml", None, None, "HF612", found, expected, severity="warning")
-
-
-def _is_for_mail(rule: Rule) -> bool:
-    return getattr(rule.trigger.params, "handled_by", "mail") == "mail"
 
 
 def _too_long(rule: Rule, window: Duration, intervals: dict[str, timedelta]) -> Iterator[Problem]:

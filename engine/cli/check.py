@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Annotated
 
@@ -118,14 +119,18 @@ def _vanished(project: Project) -> list[Problem]:
 
 
 def _secrets(project: Project) -> list[Problem]:
-    """Secrets that real mail cannot do without and that are not set."""
+    """Secrets that are not set and that real mail, or tables from Stripe, cannot do without."""
+    settings = project.settings
     found: list[Problem] = []
-    for secret in (project.settings.workspace.secret, project.settings.holdout.salt) if project.live else ():
+    secrets = [settings.workspace.secret, settings.holdout.salt] if project.live else []
+    if settings.from_stripe:
+        secrets += [*filter(None, [settings.stripe.api_key]), *settings.stripe.webhook_secret]
+    for secret in secrets:
         try:
             secret.reveal()
         except SetupError as error:
             found += error.problems
-    return found
+    return found if project.live else [replace(problem, severity="warning") for problem in found]
 
 
 def _show(

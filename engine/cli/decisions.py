@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from engine.api import Project
 from engine.cli.screen import Cell, Part, Screen
 from engine.cli.wording import number_of
 from engine.planning.reasons import Outcome, Reason
@@ -100,10 +101,15 @@ def show_why_nothing(screen: Screen, counts: Iterable[Count]) -> None:
     screen.table(["reason", "cases", "what it means"], rows, indent=2)
 
 
-def headline(counts: Sequence[Count]) -> str:
-    """`412 mails to send, 37 customers held out, 29 later`."""
-    sends, held_out = total(counts, "send"), total(counts, "hold_out")
+def headline(project: Project, counts: Sequence[Count]) -> str:
+    """`412 mails to send, 3 tasks for people, 37 held out as control group`; rules that also write count as mail."""
+    reaches = project.settings.reaches_customer
+    inward = {rule.id for rule in project.rules if rule.steps and not any(reaches(step.channel) for step in rule.steps)}
+    tasks = total((count for count in counts if count[0] in inward), "send")
+    sends, held_out = total(counts, "send") - tasks, total(counts, "hold_out")
     parts = [number_of(sends, "mail") + " to send"]
+    if tasks:
+        parts.append(f"{number_of(tasks, 'task')} for people")
     if held_out:
         parts.append(f"{held_out:,} held out as control group")
     if later := total(counts, "defer"):

@@ -15,6 +15,7 @@ from engine.cli.command import RequestError, command
 from engine.cli.decisions import Count, headline, show_why_nothing, why_nothing
 from engine.cli.explained import Teller
 from engine.cli.screen import Cell, Screen
+from engine.cli.sent import tasks_filed
 from engine.cli.start import fill
 from engine.cli.tables import show_tables
 from engine.cli.wording import day_text, number_of
@@ -97,9 +98,11 @@ def _mornings(screen: Screen, project: Project, store: Store, first: date, numbe
         with screen.meter() as meter:
             lived = live_one_day(project, store, day, progress=meter.stage)
         days.append(lived)
-        screen.say(f"  {headline(lived.run.counts)}")
+        screen.say(f"  {headline(project, lived.run.counts)}")
         stopped = f", {lived.stopped:,} stopped at the last moment: no longer called for" if lived.stopped else ""
-        screen.say("  ", (f"{number_of(len(lived.mails), 'mail')} left during the day", "green"), stopped)
+        tasks = sum(tasks_filed(project, report) for report in lived.deliveries)
+        filed = f", {number_of(tasks, 'task')} filed for people" if tasks else ""
+        screen.say("  ", (f"{number_of(len(lived.mails), 'mail')} left during the day", "green"), filed, stopped)
     return days
 
 
@@ -114,7 +117,7 @@ def _look_ahead(
         plan.close()
         meter.stage(f"looking at {customer}")
         explanation = explain(project, store, customer, today) if customer else None
-    screen.say(f"  {headline(counts)}; nothing is written, nothing is sent")
+    screen.say(f"  {headline(project, counts)}; nothing is written, nothing is sent")
     return counts, explanation
 
 

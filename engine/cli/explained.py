@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -10,9 +10,10 @@ from engine.api import Project
 from engine.cli.decisions import OUTCOMES, sentence
 from engine.cli.screen import Part, Screen
 from engine.cli.wording import day_text, moment_text, number_of, shown
-from engine.explain import Checked, Explanation, RowExplanation, RuleExplanation
+from engine.explain import AccountExplanation, Checked, Explanation, RowExplanation, RuleExplanation
 from engine.planning.reasons import Reason
 from engine.store.lookup import CustomerHistory, MessageRow
+from engine.warehouse.staging import Issue
 
 STAGES: Mapping[str, tuple[Reason, ...]] = {
     "the ladder": (
@@ -25,6 +26,7 @@ STAGES: Mapping[str, tuple[Reason, ...]] = {
         Reason.NO_ADDRESS, Reason.INVALID_ADDRESS, Reason.UNSUBSCRIBED, Reason.NO_CONSENT, Reason.NO_BASIS,
         Reason.BOUNCED, Reason.COMPLAINED, Reason.ERASED, Reason.NOT_UNTIL, Reason.BLOCKED_BY, Reason.WHERE_STEP,
     ),
+    "recipients": (Reason.NO_RECIPIENT, Reason.AT_MOST),
     "caps and priority": (Reason.CAP, Reason.OUTRANKED, Reason.DAILY_LIMIT),
     "the guard": (Reason.HELD_FOR_REVIEW,),
     "no stage": (Reason.DUE,),
@@ -85,13 +87,37 @@ class Teller:
         self.screen.say()
         rows = [row for row in rule.rows if row.found] or list(rule.rows)
         if not rows:
-            self.screen.say((rule.rule.id, "bold"), ("  its table has nothing about this customer", "dim"))
+            self.screen.say((rule.rule.id, "bold"), (f"  {_nothing(rule)}", "dim"))
         for row in rows[:_MOST_ROWS]:
-            self.screen.say((rule.rule.id, "bold"), *_status(rule), "  ", *self._verdict(row))
+            about = f"  about the account {rule.account_id}" if rule.account_id else ""
+            self.screen.say((rule.rule.id, "bold"), *_status(rule), (about, "dim"), "  ", *self._verdict(row))
             self._tell_conditions(row)
             self._tell_decision(row)
         if len(rows) > _MOST_ROWS:
             self.screen.say((f"    and {number_of(len(rows) - _MOST_ROWS, 'more row')} of its table", "dim"))
+
+    def tell_rule_of_account(self, rule: RuleExplanation, decisions: Sequence[Mapping[str, object]]) -> None:
+        """What held of the account, and a line for each decision about one of its people."""
+        screen = self.screen
+        screen.say()
+        rows = [row for row in rule.rows if row.found] or list(rule.rows)
+        if not rows:
+            screen.say((rule.rule.id, "bold"), (f"  {_nothing(rule)}", "dim"))
+        for row in rows[:_MOST_ROWS]:
+            verdict = ("applies", "green") if row.found else ("does not apply", "dim")
+            screen.say((rule.rule.id, "bold"), *_status(rule), "  ", verdict)
+            self._tell_conditions(row)
+        told = [
+            (
+                str(one["customer_id"]) or "nobody",
+                str(one["step"] or ""),
+                OUTCOMES[str(one["outcome"])],
+                str(one["reason"]),
+            )
+            for one in decisions
+        ]
+        if told:
+            screen.table(["recipient", "step", "", "why"], told, indent=4)
 
     def _verdict(self, row: RowExplanation) -> list[Part]:
         decision = row.decision
@@ -144,7 +170,7 @@ class Teller:
     def _missing(self, rule: RuleExplanation) -> list[Part]:
         """The condition that fails in the row that came closest."""
         if not rule.rows:
-            return [("-", "dim"), rule.rule.id, ("its table has nothing about this customer", "dim"), ""]
+            return [("-", "dim"), rule.rule.id, (_nothing(rule), "dim"), ""]
         closest = max(rule.rows, key=lambda row: sum(check.held is True for check in row.conditions))
         failing = next(check for check in closest.conditions if not check.held)
         return [_tick(failing), rule.rule.id, failing.text, (self._values(failing).strip(), "dim")]
@@ -197,6 +223,24 @@ class Teller:
             return "once it is due"
         local = value.replace(tzinfo=UTC).astimezone(ZoneInfo(self.zone))
         return f"{local.day} {local:%b %Y, %H:%M}"
+
+
+def tell_account(screen: Screen, project: Project, found: AccountExplanation) -> None:
+    """Each rule about accounts: what held, and what was decided about each recipient."""
+    account = found.account or {}
+    name = str(account.get("name") or found.account_id)
+    screen.say((name, "bold"), f"  {found.account_id}")
+    nobody: tuple[Issue, ...] = ()
+    person = Explanation(found.account_id, found.as_of, account, found.rules, nobody, (), None)
+    teller = Teller(screen, project, person)
+    for rule, decisions in zip(found.rules, found.decisions, strict=True):
+        teller.tell_rule_of_account(rule, decisions)
+
+
+def _nothing(rule: RuleExplanation) -> str:
+    if rule.rule.by_account and rule.account_id is None:
+        return "the customer belongs to no account"
+    return f"its table has nothing about {'their account' if rule.rule.by_account else 'this customer'}"
 
 
 def _when(message: MessageRow) -> datetime:

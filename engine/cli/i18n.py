@@ -44,7 +44,7 @@ def extract(screen: Screen, languages: Languages = None) -> None:
         {"catalogues": [{"path": one.path, "missing": len(one.missing), "fuzzy": len(one.fuzzy)} for one in written]}
     )
     for one in written:
-        todo = f"{number_of(len(one.missing), 'text')} to translate" if one.missing else "nothing to translate"
+        todo = f"{number_of(len(one.missing), 'text')} to translate" if one.missing else "every text is translated"
         screen.say(f"{one.path}: {todo}" + (f", {len(one.fuzzy)} to look over" if one.fuzzy else ""))
 
 
@@ -54,8 +54,8 @@ def check_languages(screen: Screen, languages: Languages = None) -> int | None:
     """How far each language is: mails that can be sent in it, texts that are missing, doubtful or no longer used.
 
     A mail is sent in a language only when every text of it is there; until then it goes out whole in the workspace's
-    language. Exit code 3 when a language named lacks something. JSON: `languages` (tag, path, complete, mails, missing,
-    fuzzy, unused).
+    language. Exit code 1 when a language named lacks something. JSON: `languages` (tag, path, complete, mails, missing,
+    fuzzy, unused, blocked).
     """
     project = open_project(screen)
     mails = project.templates.mails
@@ -68,7 +68,10 @@ def check_languages(screen: Screen, languages: Languages = None) -> int | None:
     screen.table(["language", "whole mails", "missing", "fuzzy", "unused"], rows)
     for one in found:
         _show_texts(screen, one, is_asked_for=bool(languages))
-    return 3 if languages and any(one.missing or one.fuzzy for one in found) else None
+        if one.blocked:
+            screen.title(f"{one.tag}, mails with words outside trans, which go out in the workspace's language")
+            screen.say("  " + ", ".join(one.blocked))
+    return 1 if languages and any(one.missing or one.fuzzy or one.blocked for one in found) else None
 
 
 def _show_texts(screen: Screen, one: Standing, *, is_asked_for: bool) -> None:

@@ -158,7 +158,7 @@ def _document(found: _Found, out: Path | None, written: int | None) -> dict[str,
 
 def _show(screen: Screen, project: Project, found: _Found) -> None:
     zone = project.settings.workspace.timezone
-    screen.say((headline(found.counts), "bold"))
+    screen.say((headline(project, found.counts), "bold"))
     for schedule, instant in found.as_of.items():
         screen.say((f"as of {moment_text(instant, zone)}, schedule {schedule}", "dim"))
     screen.say()

@@ -16,7 +16,7 @@ from engine.warehouse.parquet import write_parquet
 Row = Mapping[str, object]
 
 COLUMNS = {
-    "rule": "VARCHAR", "customer_id": "VARCHAR", "occurrence": "VARCHAR", "anchor": "TIMESTAMP", "step": "VARCHAR",
+    "rule": "VARCHAR", "customer_id": "VARCHAR", "account_id": "VARCHAR", "occurrence": "VARCHAR", "anchor": "TIMESTAMP", "step": "VARCHAR",
     "outcome": "VARCHAR", "reason": "VARCHAR", "channel": "VARCHAR", "template": "VARCHAR", "arm": "VARCHAR",
     "not_before": "TIMESTAMP",
 }  # fmt: skip

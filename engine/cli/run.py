@@ -239,7 +239,7 @@ def _show_run(screen: Screen, project: Project, store: Store, report: RunReport)
     if not report.fresh:
         screen.say("It had been run already; nothing was changed. --again plans it anew.")
     else:
-        screen.say(headline(report.counts))
+        screen.say(headline(project, report.counts))
         screen.say()
         show_by_rule(screen, ordered(count for count in report.counts if count[2] != "existing"))
         show_existing(screen, report.counts)

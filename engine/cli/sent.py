@@ -77,10 +77,14 @@ def delivery_document(project: Project, report: DeliveryReport) -> dict[str, obj
 
 
 def show_delivery(screen: Screen, project: Project, report: DeliveryReport) -> None:
-    """What became of the mails."""
-    parts: list[Part] = [(number_of(report.sent, "mail") + " sent", "bold green" if report.sent else "bold")]
-    if report.sent:
+    """What became of the mails and tasks."""
+    tasks = tasks_filed(project, report)
+    mails = report.sent - tasks
+    parts: list[Part] = [(number_of(mails, "mail") + " sent", "bold green" if mails else "bold")]
+    if mails:
         parts.append(f" to {', '.join(_places(project))}")
+    if tasks:
+        parts.append(f", {number_of(tasks, 'task')} for people")
     for reason, number in report.stopped.most_common():
         parts.append(f"; {number:,} stopped: {_GATE_WORDS.get(reason, reason)}")
     if report.outcomes["retry_wait"]:
@@ -89,8 +93,13 @@ def show_delivery(screen: Screen, project: Project, report: DeliveryReport) -> N
         parts.append((f"; {report.failed:,} failed", "bold red"))
     screen.say(*parts)
     if report.next_due_at:
-        screen.say(f"The next mail is due {moment_text(report.next_due_at, project.settings.workspace.timezone)}.")
+        screen.say(f"The next message is due {moment_text(report.next_due_at, project.settings.workspace.timezone)}.")
     _show_failures(screen, report)
+
+
+def tasks_filed(project: Project, report: DeliveryReport) -> int:
+    """How many of what was sent went to people in the company."""
+    return sum(number for name, number in report.accepted.items() if not project.settings.reaches_customer(name))
 
 
 def _show_failures(screen: Screen, report: DeliveryReport) -> None:

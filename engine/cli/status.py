@@ -24,7 +24,7 @@ _STATE_WORDS = {
 
 @command
 def status(screen: Screen) -> None:
-    """The last runs, mail by state, the oldest waiting mail, what is held or paused.
+    """The last runs, mails and tasks by state, the oldest waiting one, what is held or paused.
 
     JSON: `runs` (id, schedule, date, n, as_of, state, started_at, finished_at, snapshot), `outbox` (state to count),
     `oldest_waiting`, `next_due_at`, `in_doubt` (message_id, rule, customer, called_at, provider_id), `held` (run_id,
@@ -40,11 +40,11 @@ def status(screen: Screen) -> None:
         screen.emit(_document(store, found, next_due_at, doubts) | further)
         zone = settings.workspace.timezone
         _show_runs(screen, found, zone)
-        screen.title("Mail")
+        screen.title("Mails and tasks")
         rows = [(_STATE_WORDS.get(state, state), number) for state, number in sorted(found.outbox.items())]
-        screen.table(["", "mails"], rows, indent=2) if rows else screen.say("  none yet")
+        screen.table(["", "messages"], rows, indent=2) if rows else screen.say("  none yet")
         if found.oldest_waiting:
-            screen.say(("! ", "yellow"), f"the oldest due mail has waited since {ago(found.oldest_waiting, now)}; "
+            screen.say(("! ", "yellow"), f"the oldest due message has waited since {ago(found.oldest_waiting, now)}; "
                        "`holdfast deliver` sends what is due")  # fmt: skip
         elif next_due_at:
             screen.say(f"  the next one is due {moment_text(next_due_at, zone)}")

@@ -26,7 +26,7 @@ def check_tables(screen: Screen, as_of: AsOf = None) -> None:
     """The tables found, their newest facts, what was set aside as broken, and the columns rules may use.
 
     JSON: `as_of`, `tables` (table, source, rows, newest, future, repeated, unknown, quarantined: column, reason, count;
-    columns: name to type), `doubts` (table, reason, text), `contradictions` (table, text, count).
+    columns: name to type), `doubts` (table, reason, text), `contradictions` and `unknown_codes` (table, text, count).
     """
     project = open_project(screen)
     moment = read_moment(as_of)
@@ -38,6 +38,7 @@ def check_tables(screen: Screen, as_of: AsOf = None) -> None:
         "as_of": instant, "tables": [_document(finding) for finding in look.findings],
         "doubts": [vars(doubt) for doubt in look.doubts],
         "contradictions": [vars(contradiction) for contradiction in look.contradictions],
+        "unknown_codes": [vars(unknown) for unknown in look.unknown_codes],
     })  # fmt: skip
     show_tables(screen, look, instant)
     _show_columns(screen, look.findings)
@@ -74,11 +75,14 @@ def show_tables(screen: Screen, look: Look, instant: datetime) -> None:
     if issues:
         screen.title("Set aside as broken (the rest of each row is used; `holdfast data issues` lists them)")
         screen.table(["table", "column", "values", "why"], issues, indent=2)
-    if look.contradictions:
-        screen.title("Contradict one another (used as they are: dates are believed before status words)")
-        screen.table(
-            ["table", "rows", "which"], [[one.table, one.count, one.text] for one in look.contradictions], indent=2
-        )
+    odd = {
+        "Contradict one another (used as they are: dates are believed before status words)": look.contradictions,
+        "Not understood (what these customers are told is a guess)": look.unknown_codes,
+    }
+    for title, found in odd.items():
+        if found:
+            screen.title(title)
+            screen.table(["table", "rows", "which"], [[one.table, one.count, one.text] for one in found], indent=2)
     for doubt in look.doubts:
         screen.say()
         screen.say(("! ", "yellow"), doubt.text, ("; a run would hold every rule that reads it", "yellow"))

@@ -20,7 +20,7 @@ LEASE_MARGIN_S = 5.0
 MOST_LISTED = 100  # single failures that a report names; all are counted
 
 #: (message id, rule, customer id, occurrence, step, class, channel, recipient) of messages that are due together.
-Candidates = Sequence[tuple[int, str, str, str, str, str, str, str]]
+Candidates = Sequence[tuple[int, str, str, str, str, str, str, str, str]]
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,12 @@ class DeliveryReport:
     """What one delivery did.
 
     `outcomes`: accepted, refused, failed, in_doubt, retry_wait, throttled, sandboxed, postponed, held (the gate could
-    not judge it) and, by reason, what the gate stopped. `down`: channels that were given up, and why. `interrupted`:
+    not judge it) and, by reason, what the gate stopped. `accepted`: those accepted, by channel. `down`: channels that were given up, and why. `interrupted`:
     somebody asked to stop.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
+    accepted: Counter[str] = field(default_factory=Counter)
     stopped: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
     down: dict[str, str] = field(default_factory=dict)

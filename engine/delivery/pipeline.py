@@ -175,6 +175,8 @@ class _Delivery:
         state, delay_s, counts = self._consequence(message, answer)
         if state in {"accepted", "retry_wait", "planned"}:
             self.report.outcomes[str(answer.result) if state != "planned" else "put_back"] += 1
+            if answer.result is Result.ACCEPTED:
+                self.report.accepted[message.channel] += 1
         else:
             self.report.note(message, state, answer.detail)
         if answer.result is Result.SANDBOXED:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import duckdb
 
 from engine.triggers.base import Lookup
-from engine.triggers.failed_payments import grouped, is_failed_renewal
+from engine.triggers.failed_payments import grouped, is_failed_renewal, is_over
 from engine.triggers.payment_failed import PaymentFailed, PaymentFailedParams
 from engine.warehouse.sql import Bound, execute
 from engine.warehouse.subscriptions import INVOLUNTARY
@@ -135,11 +135,11 @@ def _given_back(look: Lookup) -> str:
 
 def _ended_over_it(look: Lookup) -> str:
     """Over `f`: its subscription has ended because nobody paid."""
-    if not (look.has("subscriptions", "ended_at", "cancel_reason") and look.has("invoices", "subscription_id")):
+    if not (look.has("subscriptions", "cancel_reason") and look.has("invoices", "subscription_id")):
         return "FALSE"
     return (
         "EXISTS (SELECT 1 FROM t_subscriptions AS s WHERE s.subscription_id = f.subscription_id "
-        f"AND s.ended_at < {look.now} AND lower(s.cancel_reason) = '{INVOLUNTARY}')"
+        f"AND {is_over('s', look)} AND lower(s.cancel_reason) = '{INVOLUNTARY}')"
     )
 
 

@@ -34,6 +34,7 @@ class Standing:
     missing: tuple[str, ...]  # message ids
     fuzzy: tuple[str, ...]
     unused: tuple[str, ...]
+    blocked: tuple[str, ...]  # mails that lack no text and cannot be sent in it: they have words outside trans
 
 
 def path_of(tag: str) -> str:
@@ -68,8 +69,20 @@ def standing(tag: str, text: str, mails: Iterable[MailTemplate]) -> Standing:
     missing = [key for key in wanted if key not in fuzzy and (key not in entries or not is_finished(entries[key]))]
     unused = [key for key in entries if key not in wanted and any(forms_of(entries[key]))]
     complete = [mail.name for mail in mails if tag in mail.translations]
+    lacking = {*missing, *fuzzy}
+    blocked = [
+        mail.name
+        for mail in mails
+        if tag not in mail.translations and not any(message.key in lacking for _, message in mail.messages)
+    ]
     return Standing(
-        tag, path_of(tag), tuple(complete), *(tuple(key[0] for key in keys) for keys in (missing, fuzzy, unused))
+        tag,
+        path_of(tag),
+        tuple(complete),
+        missing=tuple(key[0] for key in missing),
+        fuzzy=tuple(key[0] for key in fuzzy),
+        unused=tuple(key[0] for key in unused),
+        blocked=tuple(blocked),
     )
 
 

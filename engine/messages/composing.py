@@ -13,10 +13,10 @@ from engine.messages.fitting import Unfit, fit
 from engine.messages.inlining import CannotInline, inlined
 from engine.messages.marked_text import Disordered, read_back, written
 from engine.messages.merging import CannotMerge, Merger, Tongue
-from engine.messages.plain_text import outline
+from engine.messages.plain_text import has_letters, outline, visible_words
 from engine.messages.sandbox import MailEnvironment
 from engine.messages.shelf import File, Sheet, Shelf
-from engine.messages.translation import clone
+from engine.messages.translation import SOURCE_RULE, Words, clone
 
 
 @dataclass(frozen=True)
@@ -62,20 +62,30 @@ class Composer:
         shown = _names(html), _names(text)
         return Composed(
             front["subject"], front["preheader"], front.get("reply_to"),
-            self._template(source.file, html, is_html=True), self._template(source.text or source.file, text, is_html=False), shown,
+            self._template(source.file, html, tongue.tag, is_html=True), self._template(source.text or source.file, text, tongue.tag, is_html=False), shown,
         )  # fmt: skip
 
     def text(self, file: File, tongue: Tongue) -> Template:
         """A file of plain text. Raises CannotCompose."""
-        return self._template(file, self._merged(file, tongue), is_html=False)
+        return self._template(file, self._merged(file, tongue), tongue.tag, is_html=False)
 
     def line(self, file: File, sheet: Sheet, tongue: Tongue) -> Template:
         """A text at the head of a file. Raises CannotCompose."""
-        return self._template(file, self._merge(file, sheet, tongue, is_html=False), is_html=False)
+        return self._template(file, self._merge(file, sheet, tongue, is_html=False), tongue.tag, is_html=False)
+
+    def has_fixed_words(self, source: MailSource, tag: str) -> bool:
+        """Whether a mail still says something when all that catalogues can replace is taken out of it."""
+        silent = Tongue(tag, lambda message: Words(("", ""), SOURCE_RULE))
+        try:
+            parts = [written(_split(self._html(source.file, silent))[1], is_html=True).text]
+            texts = [written(self._merged(source.text, silent), is_html=False).text] if source.text else []
+        except (CannotCompose, Disordered):
+            return True
+        return any(map(visible_words, parts)) or any(map(has_letters, texts))
 
     def source_html(self, file: File, tongue: Tongue) -> Template:
         """The HTML or MJML of a mail put together, but neither compiled from MJML nor inlined."""
-        return self._template(file, self._merged(file, tongue), is_html=True, fitted=False)
+        return self._template(file, self._merged(file, tongue), tongue.tag, is_html=True, fitted=False)
 
     def _merged(self, file: File, tongue: Tongue) -> list[nodes.Node]:
         return self._merge(file, file.sheet, tongue, is_html=file.is_html)
@@ -120,11 +130,13 @@ class Composer:
             problem = Problem(file.path, None, None, "HF511", found, "write the text part as a .txt file beside it")
             raise CannotCompose(problem) from fault
 
-    def _template(self, file: File, statements: list[nodes.Node], *, is_html: bool, fitted: bool = True) -> Template:
+    def _template(
+        self, file: File, statements: list[nodes.Node], tag: str, *, is_html: bool, fitted: bool = True
+    ) -> Template:
         environment = self.shelf.environments[is_html]
         if fitted:
             try:
-                fit(statements, is_html=is_html)
+                fit(statements, tag, is_html=is_html)
             except Unfit as fault:
                 raise CannotCompose(
                     Problem(file.path, fault.line, None, "HF507", fault.found, fault.expected)

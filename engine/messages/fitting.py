@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from jinja2 import nodes
 
 from engine.messages.grammar import is_ours, refusal
 from engine.messages.html_place import LINK_ATTRIBUTES, HtmlPlace
+from engine.messages.locales import language
 
 
 class Unfit(Exception):  # noqa: N818 - told as a Problem by the caller
@@ -18,9 +20,18 @@ class Unfit(Exception):  # noqa: N818 - told as a Problem by the caller
         self.line, self.found, self.expected = line, found, expected
 
 
-def fit(statements: Sequence[nodes.Node], *, is_html: bool) -> None:
-    """Change the statements in place. Raises Unfit."""
+#: Between sentences these languages set no blank, which authors of other languages put there.
+_WITHOUT_BLANKS = frozenset({"ja", "zh"})
+_BLANK_BEHIND_SENTENCE = re.compile(r"(?<=[。！？；：，、])[ \n]+(?=[^\s<]|\Z)")  # noqa: RUF001
+
+
+def fit(statements: Sequence[nodes.Node], tag: str, *, is_html: bool) -> None:
+    """Change the statements of a mail in a language in place. Raises Unfit."""
     place = HtmlPlace() if is_html else None
+    if language(tag) in _WITHOUT_BLANKS:
+        for statement in statements:
+            for text in statement.find_all(nodes.TemplateData):
+                text.data = _BLANK_BEHIND_SENTENCE.sub("", text.data)
     for statement in statements:
         _fit(statement, place)
 

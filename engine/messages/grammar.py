@@ -34,7 +34,7 @@ from engine.messages.translation import (
 
 Name = tuple[str, str]
 
-CUSTOMER_NAMESPACES = ("customer", "fact", "subscription")
+CUSTOMER_NAMESPACES = ("customer", "account", "fact", "subscription")
 NAMESPACES = (*CUSTOMER_NAMESPACES, "links", "workspace")
 TOP_NAMES = (*NAMESPACES, "lang", "dir", "subject", "preheader")
 _CALLABLE_NAMES = {"range", "super", "caller"}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 from engine.errors import Problem, SetupError, did_you_mean
 from engine.messages.catalogues import Catalogues
@@ -81,6 +83,7 @@ def load_templates(files: Mapping[str, str], *, default_locale: str) -> Template
     shelf, catalogues = Shelf(files), Catalogues(files)
     loader = _Loader(shelf, catalogues, canonical(default_locale) or "en")
     mails = {mail.name: mail for mail in loader.mails()}
+    loader.warn_of_beginnings(mails.values())
     notes = dict(loader.notes())
     problems = {
         *loader.problems,
@@ -102,6 +105,7 @@ class _Loader:
     def __init__(self, shelf: Shelf, catalogues: Catalogues, default_tag: str) -> None:
         self.shelf, self.catalogues, self.default_tag = shelf, catalogues, default_tag
         self.composer = Composer(shelf)
+        self._fixed_words: dict[str, bool] = {}
         self.problems: set[Problem] = set()
 
     def mails(self) -> Iterator[MailTemplate]:
@@ -177,7 +181,7 @@ class _Loader:
         if default is None:
             return None
         for tag in self.catalogues.by_tag:
-            if tag not in translations and self._speaks(default[1], tag, text is not None):
+            if tag not in translations and self._speaks(default[1], tag, text):
                 translations[tag] = self._variant(file, text, default[1], tag)
         return MailTemplate(name, default[0], translations, tuple(default[1].messages))
 
@@ -232,24 +236,35 @@ class _Loader:
 
     # Languages.
 
-    def _speaks(self, reading: _Reading, tag: str, own_text: bool) -> bool:
-        """Whether a language's catalogue has every word of a mail; with a warning where it has only some."""
-        lacking = [(path, one) for path, one in reading.messages if self.catalogues.words(tag, one) is None]
-        if not reading.messages or any(self._is_foreign(file, None, tag) for file in reading.drawn):
+    def _speaks(self, reading: _Reading, tag: str, own_text: File | None) -> bool:
+        """Whether a language's catalogue has every word of a mail."""
+        if not reading.messages or self._has_foreign_words(reading, own_text, tag):
             return False
-        folder = reading.file.path.rpartition("/")[0]
-        own = [(path, one) for path, one in reading.messages if path.startswith(folder)]
-        lacking_own = [found for found in own if found in lacking]
-        if lacking and len(lacking_own) < len(own):
-            _, message = lacking[0]
-            self.problems.add(
-                Problem(
-                    self.catalogues.by_tag[tag].path, None, None, "HF512",
-                    f'{len(lacking)} texts of {reading.file.path} have no words here, such as "{message.singular}"',
-                    "until they have, these customers get the whole mail in the default language", severity="warning",
-                )
-            )  # fmt: skip
-        return not lacking
+        return all(self.catalogues.words(tag, message) for _, message in reading.messages)
+
+    def warn_of_beginnings(self, mails: Collection[MailTemplate]) -> None:
+        """A warning for each mail of whose own texts most are translated, and not all: something was overlooked."""
+        uses = Counter(key for mail in mails for key in {message.key for _, message in mail.messages})
+        for mail, tag in product(mails, self.catalogues.by_tag):
+            texts = {message.key: message for _, message in mail.messages}
+            own = [one for key, one in texts.items() if uses[key] == 1]
+            lacking = [one for one in texts.values() if self.catalogues.words(tag, one) is None]
+            begun = [one for one in own if self.catalogues.words(tag, one)]
+            if lacking and tag not in mail.translations and 2 * len(begun) > len(own):
+                found = f'{mail.default.path}: without words here are {len(lacking)}, such as "{lacking[0].singular}"'
+                expected = "until they have, these customers get the whole mail in the default language"
+                path = self.catalogues.by_tag[tag].path
+                self.problems.add(Problem(path, None, None, "HF512", found, expected, severity="warning"))
+
+    def _has_foreign_words(self, reading: _Reading, own_text: File | None, tag: str) -> bool:
+        """Whether something of a mail would stay in the authors' language whatever the catalogue says."""
+        foreign = [file for file in reading.drawn if self._is_foreign(file, None, tag)]
+        if not foreign or any(self.shelf.locales_of(file.name) for file in reading.drawn):
+            return bool(foreign)
+        if reading.file.path not in self._fixed_words:  # a file alone does not tell letters of a style from words
+            source = MailSource(reading.file, own_text, {})
+            self._fixed_words[reading.file.path] = self.composer.has_fixed_words(source, tag)
+        return self._fixed_words[reading.file.path]
 
     def _is_whole(self, reading: _Reading, default: Variant, variant: Variant, tag: str) -> bool:
         """Whether a translation may be used: every value of the default is in it, and all words are of its language."""

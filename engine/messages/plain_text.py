@@ -10,6 +10,8 @@ import re
 from html.parser import HTMLParser
 
 _SPACE_AT_BREAKS = re.compile(r" *\n *")
+#: An item ends with a break and the next begins with one.
+_BREAK_BETWEEN_ITEMS = re.compile(r"(?<!\n)\n\n(?=- )")
 #: The next turn of a loop begins with a break of its own.
 _BREAK_BEHIND_MARK = re.compile(r"(⟦[bme]\d+⟧)\n")
 _MARK = re.compile(r"⟦\w+⟧")
@@ -47,7 +49,8 @@ def outline(html: str) -> str:
     written = _Outline()
     written.feed(html)
     written.close()
-    return _BREAK_BEHIND_MARK.sub(r"\1", _SPACE_AT_BREAKS.sub("\n", "".join(written.written)))
+    text = _SPACE_AT_BREAKS.sub("\n", "".join(written.written))
+    return _BREAK_BETWEEN_ITEMS.sub("\n", _BREAK_BEHIND_MARK.sub(r"\1", text))
 
 
 def visible_words(html: str) -> bool:
@@ -55,7 +58,12 @@ def visible_words(html: str) -> bool:
     page = _Outline(with_links=False)
     page.feed(html)
     page.close()
-    return any(character.isalpha() for text in page.written for character in _MARK.sub("", text))
+    return any(map(has_letters, page.written))
+
+
+def has_letters(text: str) -> bool:
+    """Whether a text has words, apart from the marks in it."""
+    return any(character.isalpha() for character in _MARK.sub("", text))
 
 
 def tidy(text: str) -> str:

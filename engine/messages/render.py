@@ -213,6 +213,7 @@ class Renderer:
             "customer": Values("customer", values["customer"]),
             "fact": Values("fact", values.get("fact", {})),
             "subscription": Values("subscription", values.get("subscription", {})),
+            "account": Values("account", values.get("account", {})),
             "links": Values("links", links),
             "workspace": self._workspace_values,
             "lang": AttributeText(tag),

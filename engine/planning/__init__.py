@@ -5,7 +5,7 @@ the open candidates, with a reason, and leaves the rest to the next one; none dr
 
 Read from the connection (instants are naive UTC timestamps):
 
-    person, candidate, zone_span, local_span              from evaluation
+    person, candidate, bystander, zone_span, local_span   from evaluation
     settled, seen, exposure, suppression, erased_person,
     last_decision, rule_history                           from the state, resolved to rule_no, cust and addr
 
@@ -13,6 +13,9 @@ Written to it, replacing those of an earlier planning:
 
     decision    one row per candidate, and one per superseded step
     settling    the steps this run settles
+
+A rule about accounts has one candidate for each recipient: `person.account_id` tells who belong together, and `settled`
+has, beside a recipient's `own` steps, what others of the account got.
 
 A candidate is (rule_no, cust, occurrence), after occurrences of corrected data have been recognised; `decision` bears
 the recognised occurrence and anchor.
@@ -30,6 +33,7 @@ from engine.planning.ladder import climb
 from engine.planning.marking import any_open
 from engine.planning.options import PlanOptions
 from engine.planning.reasons import WAITING, Outcome, Reason
+from engine.planning.recipients import choose_recipients
 from engine.planning.send_time import set_send_time
 from engine.planning.settling import settle
 from engine.planning.tables import create_tables
@@ -47,6 +51,7 @@ STAGES: tuple[Callable[[duckdb.DuckDBPyConnection, PlanOptions], None], ...] = (
     climb,  # which step is due, if any
     check_eligibility,  # may this customer be written to
     set_send_time,  # when it leaves, and on which local date it counts
+    choose_recipients,  # at most so many people of an account
     arbitrate,  # caps, priorities, daily limits
     draw_arms,  # holdout, then variants
     stand_guard,  # too many messages wait for a person

@@ -42,7 +42,8 @@ CREATE TABLE planning.blocked AS
 SELECT o.cand, min(r.rule_id) AS blocker
 FROM planning.blocking b
 JOIN planning.open o ON o.rule_no = b.target_no
-JOIN candidate c ON c.rule_no = b.blocker_no AND c.cust = o.cust
+JOIN (SELECT rule_no, cust, anchor FROM candidate UNION ALL FROM bystander) c
+  ON c.rule_no = b.blocker_no AND c.cust = o.cust
 JOIN planning.rule r ON r.rule_no = b.blocker_no
 WHERE c.anchor <= {as_of} AND (b.lasts IS NULL OR c.anchor + b.lasts > {as_of})
 GROUP BY o.cand
@@ -50,7 +51,8 @@ GROUP BY o.cand
 
 _JUDGED = """
 SELECT o.*,
-       CASE WHEN t.reaches AND p.address_state = 'none' THEN 'no_address'
+       CASE WHEN p.address_state = 'nobody' THEN 'no_recipient'
+            WHEN t.reaches AND p.address_state = 'none' THEN 'no_address'
             WHEN t.reaches AND (p.address_state <> 'ok' OR p.addr IS NULL) THEN 'invalid_address'
             WHEN t.reaches AND m.unsubscribed THEN 'unsubscribed'
             WHEN t.reaches AND r.class = 'marketing' AND p.consent IS NOT TRUE THEN 'no_consent'

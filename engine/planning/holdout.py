@@ -1,6 +1,6 @@
 """Who of the winners is held out as the control group, and which variant the others get.
 
-Shares are drawn by SHA-256 of (salt, rule, customer), with the first id the rule ever had: stable between runs,
+Shares are drawn by SHA-256 of (salt, rule, customer), or account in rules about accounts, with the first id the rule ever had: stable between runs,
 independent between rules, and unaffected by other customers or the order of rows. `draw` is the same hash in Python,
 so anybody can check a draw:
 
@@ -36,14 +36,16 @@ def _drawn(*parts: str) -> str:
     return f"('0x' || substr(sha256(concat_ws(chr(31), {', '.join(parts)})), 1, 15))::BIGINT"
 
 
+_SUBJECT = "CASE WHEN r.by_account THEN p.account_id ELSE p.customer_id END"
+
 _JUDGED = f"""
 WITH drawn AS (
     SELECT o.cand, r.rule_no,
-           coalesce({_drawn("v.salt", "r.origin", "p.customer_id")} < nullif(r.held_out_below, 0), false) AS by_rule,
+           coalesce({_drawn("v.salt", "r.origin", _SUBJECT)} < nullif(r.held_out_below, 0), false) AS by_rule,
            CASE WHEN r.class = 'marketing' AND v.everywhere > 0
-                THEN {_drawn("v.salt", f"'{GLOBAL}'", "p.customer_id")} < v.everywhere ELSE false END AS by_all,
+                THEN {_drawn("v.salt", f"'{GLOBAL}'", _SUBJECT)} < v.everywhere ELSE false END AS by_all,
            CASE WHEN r.rule_no IN (SELECT rule_no FROM planning.variant)
-                THEN {_drawn("v.salt", "r.origin", "t.step_id", "p.customer_id")} END AS lot
+                THEN {_drawn("v.salt", "r.origin", "t.step_id", _SUBJECT)} END AS lot
     FROM planning.open o
     JOIN planning.rule r USING (rule_no)
     JOIN planning.step t USING (rule_no, step_no)

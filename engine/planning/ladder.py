@@ -9,6 +9,9 @@ allows it; time the rule or the run had to wait for something else is taken off 
 The current step is the newest one that is due before the horizon or settled. Older due steps that nothing settled are
 superseded. A step whose message was stopped at the gate is settled, but a `wait` after it counts from the step before
 it, as if the stopped step were not in the ladder.
+
+In a rule about accounts every recipient climbs a ladder of their own; when it began, for the goal and for
+`repeat_after`, is when anybody of the account was first written to.
 """
 
 from __future__ import annotations
@@ -27,8 +30,8 @@ if TYPE_CHECKING:
 
 _PAST = """
 CREATE TABLE planning.past AS
-SELECT cand, coalesce(bit_or(1::BIGINT << step_no), 0) AS done,
-       coalesce(bit_or(1::BIGINT << step_no) FILTER (how = 'stopped'), 0) AS stopped,
+SELECT cand, coalesce(bit_or(1::BIGINT << step_no) FILTER (own), 0) AS done,
+       coalesce(bit_or(1::BIGINT << step_no) FILTER (own AND how = 'stopped'), 0) AS stopped, bool_or(own) AS settled,
        min(settled_at) FILTER (how IN ('sent', 'held_out')) AS first_exposed_at
 FROM planning.done GROUP BY cand
 """
@@ -50,7 +53,7 @@ WITH sourced AS (
 ), based AS (
     SELECT s.*, CASE WHEN source < 0 THEN s.anchor_local::DATE ELSE w.local_date END AS base_date,
            CASE WHEN source < 0 THEN s.anchor ELSE w.settled_at END + s.elapsed AS elapsed_at
-    FROM sourced s LEFT JOIN planning.done w ON w.cand = s.cand AND w.step_no = s.source
+    FROM sourced s LEFT JOIN planning.done w ON w.cand = s.cand AND w.step_no = s.source AND w.own
 ), dated AS (
     SELECT b.*, CASE WHEN b.elapsed IS NULL THEN (b.base_date + to_months(b.months) + to_days(b.days))::DATE
                      ELSE {local("z", "b.elapsed_at")}::DATE END AS first_date,
@@ -138,7 +141,7 @@ WITH placed AS (
            CASE WHEN p.current THEN p.due_date ELSE f.due_date END AS due_date,
            CASE WHEN p.current THEN f.due_at END AS next_at, CASE WHEN p.current THEN f.due_date END AS next_date,
            CASE WHEN p.current THEN p.newest WHEN p.ahead >= 0 THEN p.ahead ELSE r.steps - 1 END AS step_no,
-           p.current OR p.ahead >= 0 AS unfinished, h.cand IS NOT NULL AS settled, h.first_exposed_at,
+           p.current OR p.ahead >= 0 AS unfinished, coalesce(h.settled, false) AS settled, h.first_exposed_at,
            r.include, r.held, r.goal_ends, r.day_shift,
            CASE WHEN p.current AND h.first_exposed_at IS NULL
                 THEN (b.began + to_months(r.repeat_months) + to_days(r.repeat_days))::DATE END AS repeat_date

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Occurrences are compared by their 64-bit hash within one rule and customer: whole texts cost twice the time.
 _KNOWN = """
 CREATE TABLE planning.known AS
-SELECT z.rule_no, z.cust, hash(z.occurrence) AS occurrence, bit_or(1::BIGINT << s.step_no) AS done
+SELECT z.rule_no, z.cust, hash(z.occurrence) AS occurrence, bit_or(1::BIGINT << s.step_no) FILTER (z.own) AS done
 FROM settled z LEFT JOIN planning.step s ON s.rule_no = z.rule_no AND s.step_id = z.step_id
 GROUP BY ALL
 """
@@ -132,7 +132,7 @@ JOIN person p USING (cust)
 
 _DONE = """
 CREATE TABLE planning.done AS
-SELECT l.cand, s.step_no, z.local_date, z.settled_at, z.how
+SELECT l.cand, s.step_no, z.local_date, z.settled_at, z.how, z.own
 FROM planning.ladder l
 JOIN settled z ON z.rule_no = l.rule_no AND z.cust = l.cust AND z.occurrence = l.occurrence
 LEFT JOIN planning.step s ON s.rule_no = z.rule_no AND s.step_id = z.step_id

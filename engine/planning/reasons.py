@@ -58,6 +58,7 @@ class Reason(StrEnum):
     EMPTY_TABLE = "empty_table", Outcome.HELD, "A table the rule reads is empty and was not so at the last run."
     SHRUNK_TABLE = "shrunk_table", Outcome.HELD, "A table the rule reads has lost a large part of its rows."
 
+    NO_RECIPIENT = "no_recipient", Outcome.SKIP, "Nobody of the account is among the rule's `recipients`."
     NO_ADDRESS = "no_address", Outcome.SKIP, "The customer has no address."
     INVALID_ADDRESS = "invalid_address", Outcome.SKIP, "The customer's address cannot be read as one."
     UNSUBSCRIBED = "unsubscribed", Outcome.SKIP, "The address has unsubscribed from marketing or from this topic."
@@ -69,6 +70,8 @@ class Reason(StrEnum):
     NOT_UNTIL = "not_until", Outcome.SKIP, "The person wants no marketing before a date of their choice."
     BLOCKED_BY = "blocked_by", Outcome.DEFER, "Another active rule holds this class or topic back; the detail names it."
     WHERE_STEP = "where_step", Outcome.SKIP, "The step's own `where` is not true."
+
+    AT_MOST = "at_most", Outcome.SKIP, "The rule writes to so many people of an account at most, and others come first."
 
     CAP = "cap", Outcome.DEFER, "Earlier messages fill this cap; the detail is its limit and window."
     OUTRANKED = "outranked", Outcome.DEFER, "Another message of this run takes the place; the detail names its rule."

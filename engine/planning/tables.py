@@ -49,7 +49,7 @@ CREATE TABLE planning.rule (
     priority INTEGER, uncapped BOOLEAN, shadow BOOLEAN, held planning.reason, survives VARCHAR, include BOOLEAN,
     goal_ends BOOLEAN, repeat_months INTEGER, repeat_days INTEGER, day_shift INTEGER[], quiet_from TIME, quiet_to TIME,
     daily_limit BIGINT, held_out_below BIGINT, steps INTEGER, all_steps BIGINT,
-    late_before TIMESTAMP, early_after TIMESTAMP, last_fixed INTEGER);
+    late_before TIMESTAMP, early_after TIMESTAMP, last_fixed INTEGER, by_account BOOLEAN, at_most BIGINT);
 CREATE TABLE planning.step (
     rule_no USMALLINT, step_no INTEGER, step_id VARCHAR, kind VARCHAR, months INTEGER, days INTEGER, elapsed INTERVAL,
     send_at TIME, within_months INTEGER, within_days INTEGER, within_elapsed INTERVAL, own_within BOOLEAN,
@@ -87,6 +87,7 @@ def create_tables(db: duckdb.DuckDBPyConnection, rules: Sequence[Rule], options:
     _create_type(db, "outcome", Outcome)
     _create_type(db, "reason", Reason)
     db.execute(_SCHEMA)
+    db.execute("CREATE TABLE IF NOT EXISTS bystander (rule_no USMALLINT, cust INTEGER, anchor TIMESTAMP)")
     name_rank = {rule_id: rank for rank, rule_id in enumerate(sorted(rule.id for rule in rules))}
     fill(db, "rule", (_rule_row(no, rule, name_rank[rule.id], options) for no, rule in enumerate(rules)))
     fill(db, "step", (_step_row(no, rule, step, options) for no, rule in enumerate(rules) for step in rule.steps))
@@ -142,7 +143,7 @@ def _rule_row(no: int, rule: Rule, name_rank: int, options: PlanOptions) -> Row:
         (1 << len(rule.steps)) - 1,
         None if include or not fixed else options.as_of - max(_latest(rule, step) for step in fixed),
         options.horizon - min(map(_earliest, fixed)) if fixed else None,
-        max((step.no for step in fixed), default=None),
+        max((step.no for step in fixed), default=None), rule.by_account, rule.recipients.at_most,
     )  # fmt: skip
 
 

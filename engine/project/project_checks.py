@@ -49,7 +49,7 @@ def _id_problems(written: Sequence[WrittenRule]) -> Iterator[Problem]:
 
 def _expression_problems(rules: Sequence[Rule]) -> Iterator[Problem]:
     for rule in rules:
-        for expression in rule.expressions:
+        for expression in filter(None, (*rule.expressions, rule.recipients.where)):
             yield from expression.check({})
 
 
@@ -57,7 +57,7 @@ def _reference_problems(rules: Sequence[Rule], written: Sequence[WrittenRule]) -
     ids = frozenset(rule.id for rule in rules)
     blockable = {*CLASSES, *(rule.topic for rule in rules)}
     for rule, text in zip(rules, written, strict=True):
-        for expression in rule.expressions:
+        for expression in filter(None, (*rule.expressions, rule.recipients.where)):
             yield from expression.check_sent(ids)
         for no, name in enumerate(rule.blocks):
             if name not in blockable:

@@ -60,6 +60,9 @@ def _emptiness_problems(rule: WrittenRule) -> Iterator[Problem]:
         yield rule.problem(rule.at_value("rule"), "HF320", f'"{text.rule}" does nothing', "expected steps, or blocks")
     if text.blocks_for is not None and not text.blocks:
         yield rule.problem(rule.at_key("blocks_for"), "HF325", "blocks_for without blocks", "expected blocks: too")
+    if text.recipients is not None and text.about != "account":
+        expected = "a customer is their own recipient; remove it, or say about: account"
+        yield rule.problem(rule.at_key("recipients"), "HF331", "recipients in a rule about customers", expected)
     for name in sorted(text.facts.keys() & rule.trigger.facts.keys()):
         found = f'"{rule.trigger.name}" already has a fact "{name}"'
         yield rule.problem(rule.at_key("facts", name), "HF324", found, "choose another name")

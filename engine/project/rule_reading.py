@@ -8,7 +8,7 @@ from engine.errors import Problem, SetupError, did_you_mean
 from engine.project.nodes import Node, without
 from engine.project.rule_checks import Surroundings, rule_problems, step_id
 from engine.project.rule_text import AGGREGATES, DAYS, FactText, GoalText, RuleText, StepText
-from engine.project.rules import FactSpec, Goal, Rule, Step, TriggerUse, Variant
+from engine.project.rules import FactSpec, Goal, Recipients, Rule, Step, TriggerUse, Variant
 from engine.project.settings import Settings
 from engine.project.settings_values import Guard
 from engine.project.trigger_spec import TriggerSpec
@@ -105,6 +105,8 @@ def _resolve(written: WrittenRule, source: str, settings: Settings | None) -> Ru
         path=written.path,
         line=written.node.line,
         text=source,
+        about=text.about,
+        recipients=Recipients(text.recipients.where, text.recipients.at_most) if text.recipients else Recipients(),
     )
 
 

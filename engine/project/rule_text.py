@@ -155,6 +155,13 @@ def _exactly_one(model: StrictModel, keys: tuple[str, ...]) -> str:
     return given[0]
 
 
+class RecipientsText(StrictModel):
+    """Which people of an account a rule about accounts writes to, and to how many at most."""
+
+    where: Where | None = None
+    at_most: int | None = Field(default=None, ge=1)
+
+
 class RuleText(StrictModel):
     """The keys of a rule. `trigger` is read by the trigger's own parameters."""
 
@@ -167,6 +174,8 @@ class RuleText(StrictModel):
     ground: Literal["contract", "security", "law"] | None = None
     topic: Id | None = None
     priority: int = Field(default=50, ge=0, le=100)
+    about: Literal["customer", "account"] = "customer"
+    recipients: RecipientsText | None = None
     trigger: object = None
     where: Where | None = None
     steps: tuple[StepText, ...] = Field(default=(), max_length=50)

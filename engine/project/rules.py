@@ -13,7 +13,7 @@ from engine.project.rule_text import Aggregate, EventCondition
 from engine.project.settings_values import Guard, QuietHours
 from engine.project.trigger_spec import ColumnType, RuleDefaults, TriggerParams
 
-__all__ = ["EventCondition", "FactSpec", "Goal", "Rule", "Step", "TriggerUse", "Variant"]
+__all__ = ["EventCondition", "FactSpec", "Goal", "Recipients", "Rule", "Step", "TriggerUse", "Variant"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,14 @@ class FactSpec:
 
 
 @dataclass(frozen=True)
+class Recipients:
+    """Which people of an account are written to: those for whom `where` holds (None: all), at most so many of them."""
+
+    where: Expression | None = None
+    at_most: int | None = None
+
+
+@dataclass(frozen=True)
 class Rule:
     """One rule of the project.
 
@@ -123,6 +131,13 @@ class Rule:
     path: str
     line: int
     text: str
+    about: Literal["customer", "account"] = "customer"
+    recipients: Recipients = field(default_factory=Recipients)
+
+    @property
+    def by_account(self) -> bool:
+        """Whether its subject is the account, and its recipients are people of it."""
+        return self.about == "account"
 
     @property
     def origin(self) -> str:
@@ -150,7 +165,7 @@ class Rule:
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
-        """Every condition in it: `where`, those of its steps, and `exit_when`."""
+        """Every condition about its subject: `where`, those of its steps, and `exit_when`."""
         own = (self.where, *(step.where for step in self.steps), self.exit_when)
         return tuple(expression for expression in own if isinstance(expression, Expression))
 

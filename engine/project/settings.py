@@ -38,7 +38,7 @@ from engine.project.types import Id, Line, Number, Share, StrictModel, TimeOfDay
 from engine.project.validation import listing, validate
 
 TABLES = (
-    "customers", "events", "subscriptions", "subscription_changes", "invoices", "payment_failures", "payment_methods",
+    "customers", "accounts", "events", "subscriptions", "subscription_changes", "invoices", "payment_failures", "payment_methods",
     "refunds", "disputes", "responses", "tickets",
 )  # fmt: skip
 

@@ -12,7 +12,8 @@ from engine.project.types import StrictModel
 
 ColumnType = Literal["text", "number", "bool", "instant", "date"]
 Catalog = Mapping[str, Mapping[str, ColumnType]]
-"""The columns an expression may name, by namespace: "" the customer's, "subscription", "fact"."""
+"""The columns an expression may name, by namespace: "" the customer's or, in a rule about accounts, the account's;
+"account", "subscription", "fact"."""
 
 
 class TriggerParams(StrictModel):

@@ -113,7 +113,10 @@ class Billing:
     # What has to be asked for.
 
     def questions(self, now: datetime, limit: int) -> list[OpenQuestion]:
-        """Questions that may be asked now and that nothing heard since has answered, the oldest first."""
+        """Questions that may be asked now and that nothing heard since has answered, the oldest first.
+
+        None only when none is due: those that were answered are forgotten, and the next ones looked at.
+        """
         question = tables.stripe_question
         query = (
             select(question.c.kind, question.c.id, question.c.failures)
@@ -121,11 +124,13 @@ class Billing:
             .order_by(question.c.next_try_at, question.c.kind, question.c.id)
             .limit(limit)
         )
-        with self._database.write() as connection:
-            found = [OpenQuestion(*row) for row in connection.execute(query)]
-            known = [one for one in found if _is_answered(connection, one)]
-            bulk.each(connection, _ANSWERED, [(one.kind, one.id) for one in known])
-        return [one for one in found if one not in known]
+        while True:
+            with self._database.write() as connection:
+                found = [OpenQuestion(*row) for row in connection.execute(query)]
+                known = [one for one in found if _is_answered(connection, one)]
+                bulk.each(connection, _ANSWERED, [(one.kind, one.id) for one in known])
+            if len(known) < len(found) or not found:
+                return [one for one in found if one not in known]
 
     def put_off(self, question: OpenQuestion, problem: str, now: datetime) -> None:
         """A question could not be answered: ask again after 30 s, 1 min, 2 min … at most an hour."""

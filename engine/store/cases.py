@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import and_, delete, exists, func, or_, select
+from sqlalchemy import and_, delete, distinct, exists, func, or_, select
 
 from engine.store import bulk
 from engine.store.billing_tables import case_hold
 from engine.store.connect import FETCH_ROWS, Database, instant_text
+from engine.store.history import KEY
 from engine.store.tables import UtcDateTime, attempt, exposure, message, run, suppression
 
 LONGEST_CASE = timedelta(days=180)
@@ -56,11 +57,12 @@ class Cases:
         """(invoice, mails that left about it by these rules); a held-out customer's count as theirs would have.
 
         An invoice's id is the part of an occurrence before its last colon. A mail that is only planned does not count:
-        asked about just before it leaves, it would stand in its own way.
+        asked about just before it leaves, it would stand in its own way. A step counts once, however many people of an
+        account it went to.
         """
-        same = and_(*(message.c[name] == exposure.c[name] for name in ("rule", "customer_id", "occurrence", "step")))
+        same = and_(*(message.c[name] == exposure.c[name] for name in KEY))
         query = (
-            select(exposure.c.occurrence, func.count())
+            select(exposure.c.occurrence, func.count(distinct(exposure.c.rule + "/" + exposure.c.step)))
             .select_from(exposure.outerjoin(message, same))
             .where(
                 exposure.c.local_date >= (as_of - LONGEST_CASE).date(),
@@ -81,7 +83,7 @@ class Cases:
         Yields (rule, customer, occurrence, step, arm, exposed_at, message's state or None, address key or None, whether
         that address has complained since). Whoever reads it decides which states mean that a mail left.
         """
-        same = and_(*(message.c[name] == exposure.c[name] for name in ("rule", "customer_id", "occurrence", "step")))
+        same = and_(*(message.c[name] == exposure.c[name] for name in KEY))
         complained = exists().where(
             suppression.c.address_key == exposure.c.address_key, suppression.c.kind == "complained",
             suppression.c.at >= exposure.c.exposed_at, suppression.c.at < as_of,

@@ -40,7 +40,7 @@ _SUPPRESS = (
 )
 _STEP_OF_MESSAGE = (
     "EXISTS (SELECT 1 FROM message m WHERE m.id = ? AND m.rule = t.rule AND m.customer_id = t.customer_id "
-    "AND m.occurrence = t.occurrence AND m.step = t.step)"
+    "AND m.occurrence = t.occurrence AND m.step = t.step AND m.account_id = t.account_id)"
 )
 RECOUNT = (
     f"UPDATE exposure AS t SET counts = true WHERE {_STEP_OF_MESSAGE}",

@@ -11,25 +11,28 @@ from sqlalchemy import Connection, Row, select, text, update
 from engine.store import bulk
 from engine.store.bulk import Bulk
 from engine.store.connect import Database
-from engine.store.history import STEP, History
+from engine.store.history import KEY, STEP, History
 from engine.store.tables import WITHDRAWN, decision, exposure, message, run, settled_step
 
-DECISIONS = Bulk(decision, (*STEP, "anchor", "outcome", "reason", "detail", "waited_s"))
-SETTLINGS = Bulk(settled_step, (*STEP, "local_date", "how", "anchor"), on_conflict="ON CONFLICT DO NOTHING")
+DECISIONS = Bulk(decision, (*STEP, "anchor", "outcome", "reason", "detail", "waited_s", "account_id"))
+SETTLINGS = Bulk(
+    settled_step, (*STEP, "local_date", "how", "anchor", "account_id"), on_conflict="ON CONFLICT DO NOTHING"
+)
 EXPOSURES = Bulk(
     exposure,
-    (*STEP, "address_key", "topic", "class", "arm", "local_date", "exposed_at"),
+    (*STEP, "address_key", "topic", "class", "arm", "local_date", "exposed_at", "account_id"),
     on_conflict="ON CONFLICT DO NOTHING",
 )
 MESSAGES = Bulk(
     message,
     ("key", *STEP, "recipient", "address_key", "channel", "template", "class", "topic", "arm", "zone", "not_before",
-     "expires_at", "values_json"),
+     "expires_at", "values_json", "account_id"),
     derived={"next_attempt_at": "{not_before}"},
     on_conflict="ON CONFLICT DO NOTHING",
 )  # fmt: skip
+_CASE = ("rule", "customer_id", "occurrence", "account_id")
 _NEW = {"state": "planned", "attempts": 0, "token": 0, "deaths": 0, "resends": 0, "is_test": False}
-_SAME_STEP = " AND ".join(f"d.{name} = s.{name}" for name in STEP)
+_SAME_STEP = " AND ".join(f"d.{name} = s.{name}" for name in KEY)
 
 
 @dataclass(frozen=True)
@@ -63,15 +66,15 @@ class Ledger(History):
         """Store a part of a run in one transaction: all of it and the new cursor, or nothing.
 
         Tuples in the order of DECISIONS, SETTLINGS, EXPOSURES and MESSAGES `.columns`. A decision closes the one that
-        stood for the same step; `closing` names the steps (rule, customer_id, occurrence, step) for which one may
-        stand, None: look for every decision's. A settled step, exposure or message whose key exists changes nothing and is counted.
+        stood for the same step; `closing` names the steps (rule, customer_id, occurrence, step, account_id) for
+        which one may stand, None: look for every decision's. A settled step, exposure or message whose key exists changes nothing and is counted.
         ValueError when the cursor does not go forward: the chunk was written before.
         """
         decisions, messages = list(decisions), list(messages)
         with self._database.write() as connection:
             current = _advance(connection, run_id, cursor)
             origin = {"run_id": run_id}
-            _close(connection, run_id, [row[:4] for row in decisions] if closing is None else list(closing))
+            _close(connection, run_id, [(*row[:4], row[-1]) for row in decisions] if closing is None else list(closing))
             decided = bulk.insert(connection, DECISIONS, decisions, origin | {"decided_at": current.as_of})
             settled = bulk.insert(connection, SETTLINGS, settlings, origin | {"settled_at": current.as_of})
             exposed = bulk.insert(connection, EXPOSURES, exposures, origin | {"counts": True})
@@ -83,16 +86,16 @@ class Ledger(History):
         return ChunkResult(decided.stored, settled.stored, exposed.stored, planned.stored, conflicts)
 
     def vanish(self, run_id: int, rows: Iterable[bulk.Row]) -> int:
-        """Record that candidates are gone: their standing decisions, (rule, customer_id, occurrence, step) each, are
+        """Record that candidates are gone: their standing decisions, (rule, customer_id, occurrence, step, account_id) each, are
         closed by a last one, skip / no_longer_matches. How many stood; doing it twice changes nothing.
         """
         with self._database.write() as connection:
-            bulk.stage(connection, "closing", decision, STEP, rows)
+            bulk.stage(connection, "closing", decision, KEY, rows)
             gone = connection.execute(
                 text(
                     "INSERT INTO decision (run_id, rule, customer_id, occurrence, step, anchor, outcome, reason, "
-                    "decided_at, waited_s, closed_by) SELECT run.id, d.rule, d.customer_id, d.occurrence, d.step, "
-                    "d.anchor, 'skip', 'no_longer_matches', run.as_of, 0, run.id "
+                    "decided_at, waited_s, closed_by, account_id) SELECT run.id, d.rule, d.customer_id, d.occurrence, d.step, "
+                    "d.anchor, 'skip', 'no_longer_matches', run.as_of, 0, run.id, d.account_id "
                     f"FROM closing s JOIN decision d ON {_SAME_STEP} AND d.closed_by IS NULL JOIN run ON run.id = :run"
                 ),
                 {"run": run_id},
@@ -100,10 +103,10 @@ class Ledger(History):
             _close_staged(connection, run_id)
         return gone
 
-    def withdraw(self, run_id: int, candidates: Iterable[tuple[str, str, str]] | None = None) -> int:
+    def withdraw(self, run_id: int, candidates: Iterable[tuple[str, str, str, str]] | None = None) -> int:
         """Take back what a run planned and nobody has begun to send, so that its date can be planned again.
 
-        Concerns the whole run, or the (rule, customer_id, occurrence) given. Messages still planned and never
+        Concerns the whole run, or the (rule, customer_id, occurrence, account_id) given. Messages still planned and never
         attempted become cancelled (planning the same key again revives them), the steps the run settled and its
         exposures are deleted. A candidate with a message that has gone further keeps everything. Returns the number of
         messages cancelled; doing it twice changes nothing.
@@ -111,7 +114,7 @@ class Ledger(History):
         with self._database.write() as connection:
             only = "" if candidates is None else " AND " + _exists("withdrawing", "t")
             if candidates is not None:
-                bulk.stage(connection, "withdrawing", message, STEP[:3], candidates)
+                bulk.stage(connection, "withdrawing", message, _CASE, candidates)
             cancelled = connection.execute(
                 text(f"UPDATE message AS t SET state = 'cancelled', reason = 'withdrawn' WHERE {_WITHDRAWABLE}{only}"),
                 {"run": run_id},
@@ -124,7 +127,7 @@ class Ledger(History):
 
 
 def _exists(source: str, target: str, further: str = "") -> str:
-    same = " AND ".join(f"o.{name} = {target}.{name}" for name in STEP[:3])
+    same = " AND ".join(f"o.{name} = {target}.{name}" for name in _CASE)
     return f"EXISTS (SELECT 1 FROM {source} o WHERE {same}{further})"
 
 
@@ -149,7 +152,7 @@ def _advance(connection: Connection, run_id: int, cursor: str) -> Row[datetime, 
 def _close(connection: Connection, run_id: int, steps: Sequence[bulk.Row]) -> None:
     """Mark the decisions that stand for these steps as replaced by the run."""
     if steps:
-        bulk.stage(connection, "closing", decision, STEP, steps)
+        bulk.stage(connection, "closing", decision, KEY, steps)
         _close_staged(connection, run_id)
 
 

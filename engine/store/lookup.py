@@ -56,6 +56,8 @@ class DecisionRow:
     waited_s: int
     #: The run that replaced it; None while it stands.
     closed_by: int | None
+    #: What the rule is about, when that is an account; else ''.
+    account_id: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class SettledRow:
     settled_at: datetime
     anchor: datetime | None
     run_id: int
+    account_id: str
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class ExposureRow:
     exposed_at: datetime
     counts: bool
     run_id: int
+    account_id: str
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,7 @@ class MessageRow:
     #: Times it was sent again without knowing what became of it; above 0 it is a possible duplicate.
     resends: int
     next_attempt_at: datetime
+    account_id: str
     attempts: tuple[AttemptRow, ...]
 
 

@@ -137,7 +137,7 @@ class Claims:
                 for one in stops
                 if (row := before.get(one.message_id)) and row.state in _STOPPABLE and one.token in {None, row.token}
             ]
-            steps = [(row.rule, row.customer_id, row.occurrence, row.step) for _, row in found]
+            steps = [(row.rule, row.customer_id, row.occurrence, row.step, row.account_id) for _, row in found]
             dates = [one.local_date.isoformat() for one, _ in found]
             bulk.each(connection, outbox_sql.STOP, [(one.state, one.reason, one.message_id) for one, _ in found])
             bulk.each(connection, outbox_sql.UNCOUNT, steps)

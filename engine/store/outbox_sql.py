@@ -75,7 +75,7 @@ END_SENDING = (
 STOP = "UPDATE message SET state = ?, reason = ?, owner = NULL, lease_until = NULL WHERE id = ?"
 SUSPECT = "UPDATE message SET deaths = ? WHERE id = ? AND token = ?"
 POSTPONE = "UPDATE message SET state = 'planned', next_attempt_at = ?, owner = NULL, lease_until = NULL WHERE id = ?"
-_STEP = "rule = ? AND customer_id = ? AND occurrence = ? AND step = ?"
+_STEP = "rule = ? AND customer_id = ? AND occurrence = ? AND step = ? AND account_id = ?"
 UNCOUNT = f"UPDATE exposure SET counts = false WHERE {_STEP}"
 UNSETTLE = f"UPDATE settled_step SET how = 'stopped', local_date = ? WHERE {_STEP}"
 
@@ -126,7 +126,7 @@ class OutboxSql:
             end_overdue=text(_END.format(over=over)),
             end_all=text(_END.format(over="")),
             lock=text(
-                "SELECT id, token, state, owner, rule, customer_id, occurrence, step FROM message "
+                "SELECT id, token, state, owner, rule, customer_id, occurrence, step, account_id FROM message "
                 f"WHERE id {ids} ORDER BY id{' FOR UPDATE' if on_server else ''}"
             ),
             send=text(

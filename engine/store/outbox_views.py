@@ -69,11 +69,18 @@ class Outbox(Claims, Care, TestSends):
         return found
 
     def due_candidates(self, now: datetime) -> Iterator[tuple[Any, ...]]:
-        """(message id, rule, customer_id, occurrence, step, class, channel, recipient) of all that is claimed, or
-        waiting and due.
+        """(message id, rule, customer_id, occurrence, step, class, channel, recipient, account_id) of all that is
+        claimed, or waiting and due.
         """
         step = (message.c.rule, message.c.customer_id, message.c.occurrence, message.c.step)
-        columns = (message.c.id, *step, message.c["class"], message.c.channel, message.c.recipient)
+        columns = (
+            message.c.id,
+            *step,
+            message.c["class"],
+            message.c.channel,
+            message.c.recipient,
+            message.c.account_id,
+        )
         query = select(*columns).where(_REAL, or_(message.c.state == "claimed", _due(now)))
         with self._database.read() as connection:
             for batch in connection.execution_options(yield_per=FETCH_ROWS).execute(query).partitions():

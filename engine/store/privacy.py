@@ -246,7 +246,7 @@ def _make_room(connection: Connection, table: Table, mine: ColumnElement[bool], 
     """Delete rows whose place under the pseudonym is taken: somebody who came back and is erased once more."""
     there = table.alias("there")
     taken = [there.c.customer_id == pseudonym, there.c.occurrence == hidden]
-    taken += [there.c[name] == table.c[name] for name in ("rule", "step")]
+    taken += [there.c[name] == table.c[name] for name in ("rule", "step", "account_id")]
     if table is decision:
         mine = and_(mine, decision.c.closed_by.is_(None))
         taken.append(there.c.closed_by.is_(None))

@@ -115,7 +115,11 @@ pause = Table(
 # Append-only. A decision stands until `closed_by` names the run that replaced it; the last one of a candidate that
 # vanished is born closed. So the standing ones are bounded by what is present, and a run that is continued after a
 # crash can still see what stood before it began.
+#
+# `account_id` here and below: the subject of a rule about accounts, whose recipient the customer is. '' in rules about
+# customers; and the customer is '' where the account has nobody to write to.
 STANDING = text("closed_by IS NULL")
+OF_ACCOUNT = text("account_id <> ''")
 decision = Table(
     "decision",
     metadata,
@@ -132,17 +136,20 @@ decision = Table(
     Column("decided_at", UtcDateTime, nullable=False),
     Column("waited_s", Long, nullable=False),
     Column("closed_by", Integer),
+    Column("account_id", Text, nullable=False),
     Index(
         "ix_decision_standing",
         "rule",
         "customer_id",
         "occurrence",
         "step",
+        "account_id",
         unique=True,
         sqlite_where=STANDING,
         postgresql_where=STANDING,
     ),
     Index("ix_decision_customer", "customer_id"),
+    Index("ix_decision_account", "account_id", sqlite_where=OF_ACCOUNT, postgresql_where=OF_ACCOUNT),
 )
 
 # The engine's memory: ids and dates only, never purged.
@@ -153,11 +160,13 @@ settled_step = Table(
     Column("customer_id", Text, primary_key=True),
     Column("occurrence", Text, primary_key=True),
     Column("step", Text, primary_key=True),
+    Column("account_id", Text, primary_key=True),
     Column("local_date", Date, nullable=False),
     Column("how", Text, nullable=False),  # sent, held_out, skipped, superseded, stopped
     Column("settled_at", UtcDateTime, nullable=False),
     Column("anchor", UtcDateTime),
     Column("run_id", Integer, ForeignKey("run.id"), nullable=False),
+    Index("ix_settled_step_account", "rule", "account_id", sqlite_where=OF_ACCOUNT, postgresql_where=OF_ACCOUNT),
     sqlite_with_rowid=False,
 )
 
@@ -168,6 +177,7 @@ exposure = Table(
     Column("customer_id", Text, primary_key=True),
     Column("occurrence", Text, primary_key=True),
     Column("step", Text, primary_key=True),
+    Column("account_id", Text, primary_key=True),
     Column("address_key", Text),
     Column("topic", Text, nullable=False),
     Column("class", Text, nullable=False),
@@ -219,6 +229,7 @@ message = Table(
     Column("resends", Integer, nullable=False),  # times it was sent again without knowing what became of it
     Column("fate", Text),  # what the provider's events say became of it; see `evidence.py`
     Column("is_test", Boolean, nullable=False),  # of no customer, and counted nowhere; see `outbox_tests.py`
+    Column("account_id", Text, nullable=False),
     # Service and legal mail leaves first; among equals the rules take turns. A digit, a blank, the rule. Deliveries
     # take from 0 and 1; a test leaves only by the hand of whoever asked for it.
     Column(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 
+from engine.project.rules import TriggerUse
 from engine.triggers.base import Condition, Found, Lookup, Needs, Shared, Trigger
 from engine.triggers.cancellation_scheduled import CancellationScheduled
 from engine.triggers.cancelled import Cancelled
@@ -16,7 +17,7 @@ from engine.triggers.event import Event
 from engine.triggers.inactivity import Inactivity
 from engine.triggers.milestone import Milestone
 from engine.triggers.onboarding import Onboarding
-from engine.triggers.payment_failed import PaymentFailed
+from engine.triggers.payment_failed import PaymentFailed, PaymentFailedParams
 from engine.triggers.payment_lost import PaymentLost
 from engine.triggers.renewal_approaching import RenewalApproaching
 from engine.triggers.sql import Sql
@@ -31,7 +32,10 @@ BUILT_IN: tuple[type[Trigger], ...] = (
     PaymentFailed, PaymentLost, RenewalApproaching, Sql, SurveyScore, Ticket, TrialEnding, UnusedFeature, UsageDrop,
 )  # fmt: skip
 
-__all__ = ["BUILT_IN", "Condition", "Found", "Lookup", "Needs", "Shared", "Trigger", "triggers"]
+__all__ = [
+    "BUILT_IN", "Condition", "Found", "Lookup", "Needs", "Shared", "Trigger", "finds_cases", "mails_open_cases",
+    "triggers",
+]  # fmt: skip
 
 
 @cache
@@ -40,3 +44,13 @@ def triggers() -> Mapping[str, Trigger]:
     found = [trigger() for trigger in BUILT_IN]
     found += [entry.load()() for entry in entry_points(group="holdfast.triggers")]
     return {trigger.name: trigger for trigger in found}
+
+
+def finds_cases(use: TriggerUse) -> bool:
+    """Whether what it finds are failed payments, still open or lost."""
+    return triggers()[use.name].needs(use.params).cases
+
+
+def mails_open_cases(use: TriggerUse) -> bool:
+    """Whether it is for the mails about failed payments that are still open, which `dunning.max_mails` counts."""
+    return isinstance(use.params, PaymentFailedParams) and use.params.handled_by == "mail"

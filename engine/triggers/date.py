@@ -12,16 +12,19 @@ from engine.warehouse.sql import quote
 from engine.warehouse.tables import TABLES
 from engine.warehouse.zones import instant_of, local_span_of
 
+_SUBJECTS = ("customers", "accounts")
+"""The tables of whom a rule is about, one of them for each rule; a row there is the subject itself."""
+
 
 class DateParams(TriggerParams):
-    """A date or timestamp column of any table: `contract_end` of customers, or `invoices.paid_at`."""
+    """A date or timestamp column of any table: `contract_end` of customers (or accounts), or `invoices.paid_at`."""
 
     column: Line
     recurs: Literal["none", "yearly"] = "none"
 
     @property
     def place(self) -> tuple[str, str]:
-        """Table and column; a column without a table is the customers'."""
+        """Table and column; a column without a table is the subjects' own, here called the customers'."""
         table, dot, column = self.column.partition(".")
         return (table, column) if dot else ("customers", table)
 
@@ -60,12 +63,12 @@ class Date(Trigger):
     def needs(self, params: DateParams) -> Needs:
         """The table and the column; and whose row it is."""
         table, column = params.place
-        return Needs(required={table: (column,) if table == "customers" else (column, "customer_id")})
+        return Needs(required={table: (column,) if table in _SUBJECTS else (column, "customer_id")})
 
     def find(self, params: DateParams, look: Lookup) -> Found:
         """One candidate a row."""
         table, column = params.place
-        if table == "customers":
+        if table in _SUBJECTS:
             rows, key, alias, name = "person AS p", "p.customer_id", "p", f"c_{column}"
         else:
             rows, alias, name = f"t_{table} AS r JOIN person AS p ON p.cust = r.cust", "r", column

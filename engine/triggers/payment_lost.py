@@ -41,8 +41,8 @@ class PaymentLost(Trigger):
 
     Holds when the failed invoice's subscription has ended over it (`cancel_reason: payment_failed`), or stands unpaid
     or paused, or when the invoice was written off. One candidate for each customer and currency, about the loss that
-    came last. For the one mail that says what happened and how to come back; none while a dispute is open, a payment
-    is under way, or a person has put the case on hold.
+    came last. For the one mail that says what happened and how to come back; none to who has subscribed anew since the
+    failure, none while a dispute is open, a payment is under way, or a person has put the case on hold.
     """
 
     name = "payment_lost"
@@ -59,13 +59,13 @@ class PaymentLost(Trigger):
         """Invoices and subscriptions; why a payment failed where the tables tell."""
         return Needs(
             required={"invoices": ("amount_minor", "currency", "failed_at"), "subscriptions": ()},
-            optional=FURTHER_TABLES,
+            optional={**FURTHER_TABLES, "subscriptions": (*FURTHER_TABLES["subscriptions"], "started_at")},
             dates={"invoices": ("failed_at",)}, cases=True,
         )  # fmt: skip
 
     def why_gone(self, params: PaymentLostParams, occurrence: str, look: Lookup) -> str | None:
-        """Paid after all, voided, disputed, or put on hold."""
-        return why_settled(occurrence, look, no_contact(look))
+        """Paid after all, voided, disputed, put on hold, or no longer worth telling."""
+        return why_settled(occurrence, look, [*no_contact(look), *_has_not_come_back(look)])
 
     def find(self, params: PaymentLostParams, look: Lookup) -> Found:
         """One candidate a customer and currency."""
@@ -85,8 +85,24 @@ class PaymentLost(Trigger):
         }
         return Found(
             f"{look.shared(_lost(look))} AS r JOIN person AS p ON p.cust = r.cust",
-            (*conditions, *no_contact(look)), "r.invoice_id", "r.lost_at", facts,
+            (*conditions, *no_contact(look), *_has_not_come_back(look)), "r.invoice_id", "r.lost_at", facts,
         )  # fmt: skip
+
+
+def _has_not_come_back(look: Lookup) -> list[Condition]:
+    """That nobody is asked back who has come back already. Over `r`, the case, and `p`."""
+    if not look.has("subscriptions", "started_at"):
+        return []
+    own = "r.subscription_id" if look.has("invoices", "subscription_id") else "NULL"
+    newer = (
+        "t_subscriptions AS x WHERE x.cust = p.cust AND x.in_service AND x.started_at > r.failed_at "
+        f"AND x.subscription_id IS DISTINCT FROM {own}"
+    )
+    return [
+        Condition(
+            "no newer subscription in service", f"NOT EXISTS (SELECT 1 FROM {newer})", reason="subscribed_anew"
+        )
+    ]  # fmt: skip
 
 
 def _lost(look: Lookup) -> str:

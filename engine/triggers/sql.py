@@ -9,7 +9,7 @@ from engine.project.types import RuleFileName
 from engine.triggers.base import Condition, Found, Lookup, Needs, Trigger
 
 QUERY_NEEDS = frozenset({"customer_id", "occurrence", "anchor"})
-"""Columns a query must give; the others are facts."""
+"""Columns of a query that has been run, its subject in the customer's place; the others are facts."""
 
 
 class SqlParams(TriggerParams):
@@ -24,11 +24,12 @@ class Sql(Trigger):
         trigger:
           sql: {query: near-limit.sql}
 
-    The query gives `customer_id`, `occurrence` (text) and `anchor` (a date or timestamp, UTC); its further columns
-    are facts. `:as_of` is the run's instant: compare with it instead of asking the database for the time, so that a
-    plan for another day works. With files or SQLite the tables have the names and columns of the table contract; with
-    PostgreSQL the query runs on the server against your own tables, in a read-only transaction. Choose an
-    occurrence that stays the same as long as the reason to write does, or the same people are written to every day.
+    The query gives `customer_id` (`account_id` in a rule about accounts), `occurrence` (text) and `anchor` (a date or
+    timestamp, UTC); its further columns are facts. `:as_of` is the run's instant: compare with it instead of asking the
+    database for the time, so that a plan for another day works. With files or SQLite the tables have the names and
+    columns of the table contract; with PostgreSQL the query runs on the server against your own tables, in a read-only
+    transaction. Choose an occurrence that stays the same as long as the reason to write does, or the same people are
+    written to every day.
     """
 
     name = "sql"

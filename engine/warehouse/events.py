@@ -13,13 +13,12 @@ from engine.warehouse.shapes import Shape
 from engine.warehouse.sources import Source
 from engine.warehouse.sql import Bound, execute, quote
 from engine.warehouse.staging import MISSING, Staging, TableReport
-from engine.warehouse.tables import Kind
+from engine.warehouse.tables import OWNERS, Kind
 
 _WHEN = {"naive", "aware", "date"}
 _WHOLE_IDS = r"DECIMAL\(\d+,0\)|HUGEINT|UBIGINT"
 _BROKEN = (
-    'customer_id IS NULL OR name IS NULL OR "at" IS NULL '
-    f"OR \"at\" < TIMESTAMP '{EARLIEST}' OR \"at\" >= TIMESTAMP '{LATEST}'"
+    f'{{nobody}} OR name IS NULL OR "at" IS NULL OR "at" < TIMESTAMP \'{EARLIEST}\' OR "at" >= TIMESTAMP \'{LATEST}\''
 )
 _BLANK = "trim(name) = ''"
 
@@ -67,7 +66,8 @@ class Events:
         opened = self._open(self._shape)
         if not opened.settled and self._shape.duplicates_possible:
             self._staging.reports["events"].repeated = self._repeats(self._shape, opened)
-        statement = f"SELECT customer_id, count(*) AS n FROM {opened.relation} AS e GROUP BY customer_id"
+        mine = " WHERE customer_id IS NOT NULL" if self._shape.owners else ""  # the others are accounts'
+        statement = f"SELECT customer_id, count(*) AS n FROM {opened.relation} AS e{mine} GROUP BY customer_id"
         counted = f"({statement})"
         if opened.on_server:
             self._source.aggregate(statement, {}, "event_counts", {"customer_id": "VARCHAR", "n": "BIGINT"})
@@ -78,21 +78,26 @@ class Events:
         )
 
     def _repeats(self, shape: Shape, opened: _Opened) -> int:
-        once = deduplicated(opened.relation, list(shape.columns), by_id=self._by_id)
+        once = deduplicated(opened.relation, _names(shape), by_id=self._by_id)
         statement = f"SELECT (SELECT count(*) FROM {opened.relation} AS e) - (SELECT count(*) FROM {once} AS o) AS n"
         if opened.on_server:
             self._source.aggregate(statement, {}, "event_repeats", {"n": "BIGINT"})
             statement = "SELECT n FROM event_repeats"
         return self._one(statement)
 
-    def slice_relation(self, part: Slice, number: int, bound: Bound) -> str:
-        """A relation in DuckDB with one row per customer: the slice's facts by `customer_id`."""
+    def slice_relation(self, part: Slice, number: int, bound: Bound, members: str | None = None) -> str:
+        """A relation in DuckDB with one row per customer: the slice's facts by `customer_id`.
+
+        With `members`, a relation of customer_id and account_id, one row per account, and `customer_id` is the account.
+        """
         if self._shape is None:
             raise ValueError("facts about events need an events table")
         opened = self._open(self._shape)
         events = opened.relation
         if self._dedupe_needed(part):
             events = deduplicated(events, self._columns(self._shape, part), by_id=self._by_id)
+        if members is not None:
+            events = self._of_accounts(self._shape, part, events, members)
         statement = slice_sql(part, events, self._as_of, self._spellings(), bound)
         if not opened.on_server:
             return f"({statement})"
@@ -101,6 +106,17 @@ class Events:
         self._source.aggregate(statement, bound.used_in(statement), table, kinds)
         return quote(table)
 
+    @staticmethod
+    def _of_accounts(shape: Shape, part: Slice, events: str, members: str) -> str:
+        """`events` with the account in the place of the customer: the row's own, or else its customer's."""
+        own = "nullif(CAST(e.account_id AS VARCHAR), '')" if shape.has("account_id") else "NULL"
+        further = {fact.column: None for _, fact in part.facts if fact.column}
+        columns = ", ".join(f"e.{quote(name)}" for name in dict.fromkeys(["name", "at", *further]))
+        return (
+            f"(SELECT coalesce({own}, m.account_id) AS customer_id, {columns} FROM {events} AS e "
+            f"LEFT JOIN {members} AS m ON m.customer_id = CAST(e.customer_id AS VARCHAR))"
+        )
+
     def relation_for_queries(self) -> str:
         """Events as a rule's own query sees them: repeated rows counted once, names as they are written."""
         if self._shape is None:
@@ -108,7 +124,7 @@ class Events:
         opened = self._open(self._shape)
         if opened.settled or not self._shape.duplicates_possible:
             return opened.relation
-        return deduplicated(opened.relation, list(self._shape.columns), by_id=self._by_id)
+        return deduplicated(opened.relation, _names(self._shape), by_id=self._by_id)
 
     @property
     def _by_id(self) -> bool:
@@ -129,9 +145,9 @@ class Events:
     def _columns(self, shape: Shape, part: Slice) -> list[str]:
         """What tells rows apart: the id where every row has one, else everything."""
         if not self._by_id or (self._opened and self._opened.rows_without_id):
-            return list(shape.columns)
+            return _names(shape)
         extra = [fact.column for _, fact in part.facts if fact.column]
-        return list(dict.fromkeys(["customer_id", "name", "at", "event_id", *extra]))
+        return list(dict.fromkeys(["customer_id", *shape.owners, "name", "at", "event_id", *extra]))
 
     def _open(self, shape: Shape) -> _Opened:
         """The relation with customer_id, name, at (UTC) and every further column, without broken rows."""
@@ -147,7 +163,8 @@ class Events:
         when, value = physical(types["at"]), shape.columns.get("value_minor")
         if when not in _WHEN or (when != "aware" and shape.settings.timezone not in {"UTC", "Etc/UTC"}):
             return None
-        if physical(types["name"]) != "text" or not (self._source.in_place or _is_id(types["customer_id"])):
+        ids = [types[name] for name in OWNERS if name in types]
+        if physical(types["name"]) != "text" or not (self._source.in_place or all(map(_is_id, ids))):
             return None
         if value and (value.decimal or physical(types["value_minor"]) != "integer"):
             return None
@@ -156,7 +173,7 @@ class Events:
             further = [name for name in columns if name not in shape.table.columns and types[name] == "VARCHAR"]
             columns |= {name: f"CAST({columns[name]} AS VARCHAR)" for name in further}
         columns["at"] = self._instant(columns["at"], types["at"])
-        return columns
+        return {"customer_id": "CAST(NULL AS VARCHAR)", **columns}
 
     def _types(self, shape: Shape) -> dict[str, str]:
         """On a server a column's own type; in DuckDB the one it arrives in, which for CSV is text."""
@@ -179,7 +196,10 @@ class Events:
         relation = _select(exposed, rows)
         names = self._distinct_names(relation, on_server)
         self._written = _by_folded_name(name for name in names if name.strip(" "))
-        broken = f"{_BROKEN} OR {_BLANK}" if any(not name.strip(" ") for name in names) else _BROKEN
+        owners = [name for name in shape.owners or ("customer_id",) if shape.has(name)]
+        broken = _BROKEN.format(nobody=f"({' AND '.join(f'{name} IS NULL' for name in owners)})")
+        if any(not name.strip(" ") for name in names):
+            broken = f"{broken} OR {_BLANK}"
         text_ids = shape.has("event_id") and physical(self._types(shape)["event_id"]) == "text"
         report, rows_without_id = self._look(relation, broken, _without_id(shape, text_ids), on_server)
         self._staging.reports["events"] = report
@@ -217,9 +237,11 @@ class Events:
     def _staged(self, shape: Shape) -> _Opened:
         distinct = shape.duplicates_possible and not shape.has("event_id")
         self._staging.stage(shape, shape.columns, "t_events", distinct=distinct)
+        if not shape.has("customer_id"):
+            self._staging.db.execute("ALTER TABLE t_events ADD COLUMN customer_id VARCHAR")
         if shape.duplicates_possible and shape.has("event_id"):
             before = self._one("SELECT count(*) FROM t_events")
-            kept = deduplicated("t_events", list(shape.columns), by_id=True)
+            kept = deduplicated("t_events", _names(shape), by_id=True)
             self._staging.db.execute(f"CREATE OR REPLACE TABLE t_events AS SELECT * FROM {kept}")
             self._staging.reports["events"].repeated += before - self._one("SELECT count(*) FROM t_events")
         return _Opened("t_events", settled=True)
@@ -246,6 +268,11 @@ class Events:
 
 def _select(columns: Mapping[str, str], rows: str) -> str:
     return f"(SELECT {', '.join(f'{sql} AS {quote(name)}' for name, sql in columns.items())} FROM {rows} AS r)"
+
+
+def _names(shape: Shape) -> list[str]:
+    """All columns of the relation: the shape's, and the customer where every event is an account's."""
+    return list(dict.fromkeys([*shape.columns, "customer_id"]))
 
 
 def _without_id(shape: Shape, text_ids: bool) -> str:

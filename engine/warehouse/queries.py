@@ -17,17 +17,18 @@ from engine.warehouse.sql import quote
 from engine.warehouse.tables import TABLES
 from engine.warehouse.warehouse import Warehouse
 
-_NEEDED = ("customer_id", "occurrence", "anchor")
+_NEEDED = ("occurrence", "anchor")
 
 _Place: TypeAlias = tuple[int, int]
 """A stretch of a text: its first character, and the one after its last."""
 
 
-def run_query(warehouse: Warehouse, text: str, path: str, into: str) -> None:
+def run_query(warehouse: Warehouse, text: str, path: str, into: str, subject: str = "customer_id") -> None:
     """Run a rule's query and keep its rows as table `into`, typed: customer_id and occurrence text, anchor an instant.
 
-    Of rows about the same customer and occurrence the one with the earliest anchor is kept. Raises SetupError when the
-    text is not a single SELECT, names a table that is not mapped, fails, or lacks one of the three columns.
+    `subject` is the column that says whom a row is about; it is kept as customer_id. Of rows about the same subject and
+    occurrence the one with the earliest anchor is kept. Raises SetupError when the text is not a single SELECT, names a
+    table that is not mapped, fails, or lacks one of the three columns.
     """
     source = warehouse.source
     dialect = "postgres" if source.in_place else "duckdb"
@@ -45,7 +46,7 @@ def run_query(warehouse: Warehouse, text: str, path: str, into: str) -> None:
             warehouse.db.execute(f"CREATE OR REPLACE TABLE {into}_read AS {bound}", values)
     except failures as error:
         raise _failed(source, path, error) from error
-    _shape(warehouse, path, into)
+    _shape(warehouse, path, into, subject)
 
 
 def _parameters(text: str, path: str, dialect: str) -> tuple[str, list[_Place]]:
@@ -126,18 +127,19 @@ def _offer_tables(warehouse: Warehouse, names: set[str], path: str) -> None:
         warehouse.db.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {view}")
 
 
-def _shape(warehouse: Warehouse, path: str, into: str) -> None:
+def _shape(warehouse: Warehouse, path: str, into: str, subject: str) -> None:
     kinds = {row[0].lower(): row[1] for row in warehouse.db.execute(f"DESCRIBE {into}_read").fetchall()}
-    missing = [column for column in _NEEDED if column not in kinds]
+    needed = (subject, *_NEEDED)
+    missing = [column for column in needed if column not in kinds]
     if missing:
         found = f"the query gives no column {' and no column '.join(missing)}"
-        raise SetupError(Problem(path, 1, 1, "HF608", found, f"expected {', '.join(_NEEDED)}, then any facts"))
+        raise SetupError(Problem(path, 1, 1, "HF608", found, f"expected {', '.join(needed)}, then any facts"))
     anchor = "make_timestamp(epoch_us(anchor))" if "ZONE" in kinds["anchor"] else "CAST(anchor AS TIMESTAMP)"
-    further = "".join(f", {quote(column)}" for column in kinds if column not in _NEEDED)
+    further = "".join(f", {quote(column)}" for column in kinds if column not in {*needed, "customer_id"})
     try:
         warehouse.db.execute(
             f"CREATE OR REPLACE TABLE {into} AS SELECT DISTINCT ON (customer_id, occurrence) * FROM ("
-            f"SELECT CAST(customer_id AS VARCHAR) AS customer_id, CAST(occurrence AS VARCHAR) AS occurrence, "
+            f"SELECT CAST({subject} AS VARCHAR) AS customer_id, CAST(occurrence AS VARCHAR) AS occurrence, "
             f"{anchor} AS anchor{further} FROM {into}_read) ORDER BY ALL"
         )
     except duckdb.Error as error:

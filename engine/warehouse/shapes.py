@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.errors import Problem, SetupError, did_you_mean
@@ -10,7 +10,7 @@ from engine.project.settings import TableSettings
 from engine.warehouse.reading import Reading, decimal_money, physical, read
 from engine.warehouse.sources import RawColumn
 from engine.warehouse.sql import quote
-from engine.warehouse.tables import MONEY_ALIASES, TABLES, Kind, Table
+from engine.warehouse.tables import MONEY_ALIASES, OWNERS, TABLES, Kind, Table
 
 _FURTHER_KINDS = {
     "integer": Kind.INTEGER, "decimal": Kind.NUMBER, "number": Kind.NUMBER, "boolean": Kind.BOOLEAN, "date": Kind.DAY,
@@ -63,6 +63,16 @@ class Shape:
         """Whether repeated rows have to be looked for."""
         return self.settings.duplicates != "none"
 
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Columns a row cannot do without, each by itself."""
+        return tuple(column for column in self.table.required if column not in self.owners)
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Columns of which a row needs one, where rows may belong to accounts; else none."""
+        return _owners(self.table, self.columns)
+
     def has(self, *columns: str) -> bool:
         """Whether all of `columns` are there."""
         return all(column in self.columns for column in columns)
@@ -83,10 +93,16 @@ def shape_of(name: str, settings: TableSettings, raw: Sequence[RawColumn]) -> Sh
     for column in raw:
         if column.name not in columns and column.name not in renamed:
             columns[column.name] = _plain(table, column)
-    missing = [column for column in table.required if column not in columns]
+    owners = _owners(table, columns)
+    missing = [column for column in table.required if column not in columns and column not in owners]
     if missing:
         raise SetupError([_missing(name, column, by_name) for column in missing])
     return Shape(table, settings, columns)
+
+
+def _owners(table: Table, columns: Container[str]) -> tuple[str, ...]:
+    may_be_of_accounts = "account_id" in columns and table.key not in OWNERS
+    return OWNERS if may_be_of_accounts and set(OWNERS) <= table.columns.keys() else ()
 
 
 def _mapped(table: Table, ours: str, theirs: str, raw: Mapping[str, RawColumn]) -> Column:

@@ -74,6 +74,8 @@ class Staging:
     ) -> None:  # fmt: skip
         self.db, self.source, self.as_of, self.currency = db, source, as_of, currency
         self.customer_ids = customer_ids
+        self.account_ids: tuple[str, ...] | None = None
+        """The accounts of these customers, where rules are about accounts: all of their rows are read too."""
         self.stripe_ids: tuple[str, ...] | None = None
         """Stripe's ids of these customers, where they are known by other ones here."""
         self.reports: dict[str, TableReport] = {}
@@ -135,7 +137,7 @@ class Staging:
         return with_parsed(relation, columns)
 
     def _columns(self, shape: Shape, names: Iterable[str]) -> list[Column]:
-        wanted = dict.fromkeys([*shape.table.required, shape.table.key, *names])
+        wanted = dict.fromkeys([*shape.required, *shape.owners, shape.table.key, *names])
         columns = [shape.columns[name] for name in wanted if name in shape.columns]
         if any(column.decimal for column in columns) and shape.has("currency") and "currency" not in wanted:
             columns.append(shape.columns["currency"])
@@ -144,10 +146,12 @@ class Staging:
     def only(self, shape: Shape) -> Only | None:
         """The restriction to this evaluation's customers, where the table names them."""
         if self.customer_ids is not None and shape.settings.source == "stripe":
-            return Only("customer_id", self.customer_ids if self.stripe_ids is None else self.stripe_ids)
-        if self.customer_ids is None or "customer_id" not in shape.columns:
+            return Only({"customer_id": self.customer_ids if self.stripe_ids is None else self.stripe_ids})
+        if self.customer_ids is None:
             return None
-        return Only(shape.columns["customer_id"].raw, self.customer_ids)
+        wanted = {"customer_id": self.customer_ids, "account_id": self.account_ids}
+        named = {shape.columns[name].raw: ids for name, ids in wanted.items() if ids is not None and shape.has(name)}
+        return Only(named) if named else None
 
     def _select(self, shape: Shape, columns: Sequence[Column], relation: str, further: Sequence[str] = ()) -> str:
         """The typed rows, with `broken_`; values are worked out below it, so that asking for NULLs reads none twice."""
@@ -163,7 +167,7 @@ class Staging:
                 present.append(column)
         flags = [f"{_present(column)} AS {quote(column.name + '_present_')}" for column in present]
         broken = [f"({quote(column.name + '_present_')} AND {quote(column.name)} IS NULL)" for column in present]
-        missing = [f"{quote(column)} IS NULL" for column in shape.table.required]
+        missing = _missing(shape)
         kept = f"* EXCLUDE ({csv_list(column.name + '_present_' for column in present)})" if present else "*"
         rows = f"SELECT {', '.join([*values, *flags])} FROM {self._stepped(shape, columns, relation)}"
         return f"SELECT {kept}, {' OR '.join([*broken, *missing])} AS broken_ FROM ({rows})"
@@ -199,7 +203,7 @@ class Staging:
 
     def _issue_select(self, shape: Shape, columns: Sequence[Column], relation: str) -> str:
         """One row per broken value: row key, column, raw value, reason."""
-        key = shape.columns.get(shape.table.key) or shape.columns[shape.table.required[0]]
+        key = next(shape.columns[name] for name in (shape.table.key, *shape.table.required) if shape.has(name))
         cases = []
         for column in columns:
             raw, reading = f"CAST({quote(column.raw)} AS VARCHAR)", column.reading(shape.settings.timezone)
@@ -207,8 +211,12 @@ class Staging:
             reason = f"{reading.reason}{f' from {bounds[0]} to {bounds[1]}' if bounds else ''}"
             if self._breakable(shape, column):
                 cases.append(_case(self._broken(shape, column), column.name, raw, reason))
-            if column.name in shape.table.required:
+            if column.name in shape.required:
                 cases.append(_case(f"NOT {_present(column)}", column.name, "''", MISSING))
+        owners = [column for column in columns if column.name in shape.owners]
+        if owners:
+            nobody = " AND ".join(f"NOT {_present(column)}" for column in owners)
+            cases.append(_case(nobody, owners[0].name, "''", MISSING))
         found = f"unnest([{', '.join(cases)}])"
         rows = self._stepped(shape, columns, relation)
         inner = f"SELECT coalesce(CAST({quote(key.raw)} AS VARCHAR), '') AS k, {found} AS f FROM {rows}"
@@ -248,4 +256,11 @@ def _case(condition: str, column: str, raw: str, reason: str) -> str:
 
 
 def _row_is_broken(shape: Shape) -> str:
-    return " OR ".join(f"{quote(column)} IS NULL" for column in shape.table.required)
+    return " OR ".join(_missing(shape))
+
+
+def _missing(shape: Shape) -> list[str]:
+    """Conditions under which a row lacks what it cannot do without."""
+    missing = [f"{quote(column)} IS NULL" for column in shape.required]
+    owners = [f"{quote(column)} IS NULL" for column in shape.owners if shape.has(column)]
+    return [*missing, f"({' AND '.join(owners)})"] if owners else missing

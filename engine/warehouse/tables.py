@@ -95,6 +95,8 @@ TABLES: dict[str, Table] = {
             "customers",
             {
                 "customer_id": _ID,
+                "account_id": _ID,
+                "role": _TEXT,
                 "email": Kind.ADDRESS,
                 "name": _TEXT,
                 "locale": _TEXT,
@@ -117,9 +119,30 @@ TABLES: dict[str, Table] = {
             freshest="signed_up_at",
         ),
         Table(
+            "accounts",
+            {
+                "account_id": _ID,
+                "name": _TEXT,
+                "timezone": Kind.ZONE,
+                "country": _TEXT,
+                "plan": _TEXT,
+                "signed_up_at": _AT,
+                "mrr_minor": _MINOR,
+                "currency": _CURRENCY,
+                "clv_minor": _MINOR,
+                "stripe_customer_id": _ID,
+                "updated_at": _AT,
+            },
+            required=("account_id",),
+            key="account_id",
+            unique=True,
+            freshest="signed_up_at",
+        ),
+        Table(
             "events",
             {
                 "customer_id": _ID,
+                "account_id": _ID,
                 "name": _NAME,
                 "at": _AT,
                 "event_id": _ID,
@@ -135,6 +158,7 @@ TABLES: dict[str, Table] = {
             {
                 "subscription_id": _ID,
                 "customer_id": _ID,
+                "account_id": _ID,
                 "status": _TEXT,
                 "plan": _TEXT,
                 "interval": _TEXT,
@@ -177,6 +201,7 @@ TABLES: dict[str, Table] = {
             {
                 "invoice_id": _ID,
                 "customer_id": _ID,
+                "account_id": _ID,
                 "subscription_id": _ID,
                 "status": _TEXT,
                 "amount_minor": _MINOR,
@@ -230,6 +255,7 @@ TABLES: dict[str, Table] = {
             {
                 "payment_method_id": _ID,
                 "customer_id": _ID,
+                "account_id": _ID,
                 "brand": _TEXT,
                 "last4": _TEXT,
                 "exp_month": _NUMBER,
@@ -249,6 +275,7 @@ TABLES: dict[str, Table] = {
             "refunds",
             {
                 "customer_id": _ID,
+                "account_id": _ID,
                 "invoice_id": _ID,
                 "amount_minor": _MINOR,
                 "at": _AT,
@@ -263,6 +290,7 @@ TABLES: dict[str, Table] = {
             "disputes",
             {
                 "customer_id": _ID,
+                "account_id": _ID,
                 "invoice_id": _ID,
                 "amount_minor": _MINOR,
                 "at": _AT,
@@ -279,6 +307,7 @@ TABLES: dict[str, Table] = {
             {
                 "response_id": _ID,
                 "customer_id": _ID,
+                "account_id": _ID,
                 "survey": _TEXT,
                 "score": _NUMBER,
                 "reason": _TEXT,
@@ -297,6 +326,7 @@ TABLES: dict[str, Table] = {
             {
                 "ticket_id": _ID,
                 "customer_id": _ID,
+                "account_id": _ID,
                 "opened_at": _AT,
                 "closed_at": _AT,
                 "priority": _TEXT,
@@ -310,6 +340,9 @@ TABLES: dict[str, Table] = {
         ),
     )
 }
+
+OWNERS = ("customer_id", "account_id")
+"""Whose a row is: a customer's, or an account's as a whole. A row of a table with both needs one of them."""
 
 MONEY_ALIASES = {
     column.removesuffix("_minor"): column

@@ -38,12 +38,13 @@ class StripeServer:
     """In a thread of its own. What is put in with `holds` is what Stripe holds now.
 
     `now` is its clock (naive UTC), `status` what it answers instead of 200, for the next `times` calls or for ever;
-    `slow_s` lets it think. `calls` counts paths asked for.
+    `slow_s` lets it think, `faults` has what single paths are answered instead of 200. `calls` counts paths asked for.
     """
 
     def __init__(self) -> None:
         self.objects: dict[str, Thing] = {}
         self.calls: Counter[str] = Counter()
+        self.faults: dict[str, int] = {}
         self.now, self.status, self.times, self.slow_s = NOW, 200, -1, 0.0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -82,6 +83,8 @@ class StripeServer:
         if self.status != 200 and self.times:
             self.times -= 1
             return self.status, _error(self.status)
+        if path in self.faults:
+            return self.faults[path], _error(self.faults[path])
         expand = query.pop("expand[]", []) + [query.pop(key)[0] for key in sorted(query) if key.startswith("expand[")]
         if path in KINDS:
             return 200, self._list(path, query, [one.removeprefix("data.") for one in expand])

@@ -25,9 +25,9 @@ from stripe_things import (
     subscription,
     when,
 )
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-from engine.billing import StripeApi, stripe_api, sync
+from engine.billing import StripeApi, asking, stripe_api, sync
 from engine.billing.stripe_api import GoneError
 from engine.cli.root import app
 from engine.errors import SetupError, UnavailableError
@@ -160,6 +160,39 @@ def test_without_a_key_to_ask_with_check_says_that_no_mail_will_leave(tmp_path: 
     told = CliRunner().invoke(app, ["-C", str(company.folder), "check"], prog_name="holdfast").output
     assert "wait for ever" in " ".join(told.split())
     assert "stripe.api_key" in told
+
+
+def test_a_key_whose_variable_is_not_set_holds_mails_and_questions_and_ends_no_run(
+    company: StripeCompany, stripe: StripeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stripe.now = when(1, 2.5)
+    stripe.holds(*declined("lost_card"))
+    company.live(*bought(), event("invoice.payment_failed", invoice(), at(0)))
+    monkeypatch.delenv("STRIPE_KEY")
+    assert company.on_day(1) == []
+    assert [run.state for run in company.store.runs.recent(1)] == ["finished"]
+    assert company.store.billing.open_questions() == 1
+    monkeypatch.setenv("STRIPE_KEY", "rk_live_1")
+    stripe.now = when(2, 2.5)
+    assert company.on_day(2) == ["cus_1: card-1"]
+
+
+def test_check_names_the_variables_of_stripe_that_are_not_set(
+    company: StripeCompany, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check() -> Result:
+        return CliRunner().invoke(app, ["-C", str(company.folder), "check"], prog_name="holdfast")
+
+    config = company.folder / "config.yaml"
+    config.write_text(config.read_text().replace("stripe: {", 'stripe: {webhook_secret: "${STRIPE_SIGNS}", '))
+    monkeypatch.delenv("STRIPE_KEY")
+    told = check()
+    assert told.exit_code == 0  # no mail reaches anybody here
+    assert all(f"variable {name} is missing" in told.output for name in ("STRIPE_KEY", "STRIPE_SIGNS"))
+    config.write_text(config.read_text() + "channels: {email: {use: smtp, host: mail.example.com}}\n")
+    told = check()
+    assert told.exit_code == 2
+    assert all(f"variable {name} is missing" in told.output for name in ("STRIPE_KEY", "STRIPE_SIGNS"))
 
 
 def test_what_an_event_told_meanwhile_is_not_asked_for(company: StripeCompany, stripe: StripeServer) -> None:
@@ -380,3 +413,25 @@ def test_many_bills_that_failed_are_all_asked_about(company: StripeCompany, stri
     done = sync(company.project.settings, company.store, THIRD_DAY)
     assert (done.read["payments"], done.unanswered) == (230, 0)
     assert {row["decline_code"] for row in company.table("payment_failures", THIRD_DAY)} == {"lost_card"}
+
+
+@pytest.mark.parametrize(("status", "unanswered"), [(404, 0), (500, 3)], ids=["gone", "put off"])
+def test_questions_that_have_no_answer_do_not_keep_a_sync_from_asking_the_others(
+    company: StripeCompany, stripe: StripeServer, monkeypatch: pytest.MonkeyPatch, status: int, unanswered: int
+) -> None:
+    monkeypatch.setattr(asking, "MOST_AT_A_TIME", 2)
+    warnings = [{"object": "radar.early_fraud_warning", "id": f"issfr_{number}", "charge": f"ch_{number}",
+                 "actionable": True, "created": at(1)} for number in (7, 8, 9)]  # fmt: skip
+    company.live(*(event("radar.early_fraud_warning.created", one, at(1)) for one in warnings))
+    stripe.holds(customer(), subscription(), *declined("lost_card"))
+    stripe.faults = {f"charges/ch_{number}": status for number in (7, 8, 9)}
+    done = sync(company.project.settings, company.store, THIRD_DAY)
+    assert (done.read["payments"], done.unanswered, bool(done.problem)) == (1, unanswered, bool(unanswered))
+    assert [row["decline_code"] for row in company.table("payment_failures", THIRD_DAY)] == ["lost_card"]
+
+
+def test_questions_that_events_have_answered_do_not_hide_those_behind_them(company: StripeCompany) -> None:
+    company.live(*bought(), event("invoice.payment_failed", invoice(), at(0)), *failure(invoice(), 0))
+    company.live(*bought("cus_2", "sub_2"), event("invoice.payment_failed", invoice("in_2", "cus_2"), at(1)))
+    assert company.store.billing.open_questions() == 2
+    assert [one.id for one in company.store.billing.questions(THIRD_DAY, 1)] == ["in_2"]

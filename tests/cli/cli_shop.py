@@ -58,7 +58,8 @@ MAIL = """---
 subject: {subject}
 preheader: A word from the shop
 ---
-<html lang="{{{{ lang }}}}" dir="{{{{ dir }}}}"><body><div style="display:none">{{{{ preheader }}}}</div>
+<html lang="{{{{ lang }}}}" dir="{{{{ dir }}}}"><body>
+<div style="display:none">{{{{ preheader }}}}</div>
 <p>Dear {{{{ customer.name }}}}</p>
 <p>{{{{ workspace.postal_address }}}}</p>
 <p><a href="{{{{ links.unsubscribe }}}}">Unsubscribe</a> <a href="{{{{ links.preferences }}}}">Preferences</a></p>

@@ -29,7 +29,7 @@ def test_status_shows_runs_mail_and_pauses(ran: Shop) -> None:
     ran.run("pause")
     text = ran.run("status").stdout
     assert "1    daily     Sat 2 May 2026  Sat 2 May 2026, 09:00 BST  finished" in text
-    assert "sent     22" in text
+    assert "sent        22" in text
     assert "everything since" in text
     assert ran.json("resume")["lifted"] is True
     assert ran.json("resume")["lifted"] is False

@@ -46,11 +46,12 @@ def plan(store: Store, customers: Iterable[str], **change: object) -> None:
             "recipient": f"{customer}@example.com", "address_key": f"key-{customer}", "channel": "email", "template": "quiet",
             "class": "marketing", "topic": "win-back", "arm": "treated", "zone": "Europe/Berlin", "not_before": NOW,
             "expires_at": None, "values_json": json.dumps({"customer": {"name": customer}}),
+            "account_id": "",
         } | change  # fmt: skip
         rows.append(tuple(row.values()))
-        settlings.append((rule, customer, "o", row["step"], date(2026, 11, 23), "sent", NOW))
+        settlings.append((rule, customer, "o", row["step"], date(2026, 11, 23), "sent", NOW, ""))
         exposures.append((rule, customer, "o", row["step"], f"key-{customer}", row["topic"], row["class"], "treated",
-                          date(2026, 11, 23), NOW))  # fmt: skip
+                          date(2026, 11, 23), NOW, ""))  # fmt: skip
     store.ledger.write_chunk(run.id, run.cursor + "+", [], settlings, exposures, rows)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from docs_pages import Block, all_blocks, generator
+from docs_pages import ROOT, Block, all_blocks, generator
 
 from engine.channels import CHANNELS
 from engine.errors import SetupError
@@ -113,8 +113,13 @@ def test_toml_parses(block: Block) -> None:
 
 @pytest.mark.parametrize("block", [one for one in all_blocks("html") if one.text.startswith("---")], ids=str)
 def test_mails_are_read_by_the_real_loader(block: Block) -> None:
-    layout = "{% block body %}{% endblock %}"
-    files = {"templates/a/mail.html": block.text, "templates/layouts/marketing.html": layout}
+    kind = "mjml" if ".mjml" in block.text else "html"
+    layouts = (ROOT / "templates" / "layouts").glob("*.mjml")
+    files = {f"templates/layouts/{path.name}": path.read_text("utf-8") for path in layouts}
+    files |= {
+        "templates/layouts/marketing.html": "{% block body %}{% endblock %}",
+        f"templates/a/mail.{kind}": block.text,
+    }
     assert load_templates(files, default_locale="en")["a"].default
 
 
@@ -128,7 +133,7 @@ def _command_lines() -> list[tuple[str, list[str]]]:
 @pytest.mark.parametrize("words", [pytest.param(words, id=place) for place, words in _command_lines()])
 def test_command_lines_name_commands_and_options_there_are(words: list[str]) -> None:
     rest = words[2:] if words[0] == "-C" else words
-    path = " ".join(rest[:2]) if rest[0] in {"data", "suppress", "db"} else rest[0]
+    path = " ".join(rest[:2]) if rest[0] in {"data", "suppress", "db", "i18n"} else rest[0]
     one = generator().find_command(path)
     known = {name for parameter in one.params for name in parameter.opts}
     assert {word for word in rest if word.startswith("--")} - known == set()

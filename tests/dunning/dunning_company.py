@@ -192,12 +192,12 @@ def fill(store: Store, *sent: Sent, complained: Sequence[str] = ()) -> None:
     for one in sent:
         key = (one.rule or f"payment-{one.group}", one.customer, f"{one.invoice}:{one.group}", one.step)
         how = "held_out" if one.arm == "control" else "sent"
-        settled.append((*key, one.at.date(), how, one.at))
-        exposed.append((*key, f"key-{one.customer}", "payment", "service", one.arm, one.at.date(), one.at))
+        settled.append((*key, one.at.date(), how, one.at, ""))
+        exposed.append((*key, f"key-{one.customer}", "payment", "service", one.arm, one.at.date(), one.at, ""))
         if one.arm != "control":
             messages.append((
                 "/".join(key), *key, f"{one.customer}@example.com", f"key-{one.customer}", "email", "bill",
-                "service", "payment", one.arm, "UTC", one.at, None, "{}",
+                "service", "payment", one.arm, "UTC", one.at, None, "{}", "",
             ))  # fmt: skip
     store.ledger.write_chunk(run.id, "z", [], settled, exposed, messages)
     store.suppressions.add([

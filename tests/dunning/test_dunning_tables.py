@@ -79,6 +79,23 @@ def test_paid_without_a_date_is_recovered_and_nobody_knows_when(tmp_path: Path) 
     assert "nobody knows when" in company.text()
 
 
+@pytest.mark.parametrize(
+    ("plan", "outcome"),
+    [
+        ({"status": "canceled", "ended_at": ""}, "lost"), ({"status": "canceled"}, "lost"),
+        ({"ended_at": on("06-20")}, "lost"), ({"status": "canceled", "ended_at": on("07-20")}, "open"),
+        ({"status": "past_due"}, "open"),
+    ],
+)  # fmt: skip
+def test_bill_whose_plan_is_over_by_its_end_or_else_by_its_word_is_lost(
+    tmp_path: Path, plan: dict[str, object], outcome: str
+) -> None:
+    named = {"subscription_id": "s", "customer_id": "c-a", "cancel_reason": "payment_failed"}
+    bills = [invoice("a", on("06-01"), subscription_id="s")]
+    company = make_company(tmp_path, {"invoices": bills, "subscriptions": [named | plan]})
+    assert company.report().outcomes[outcome].invoices == 1
+
+
 def test_project_without_a_rule_about_failed_payments_still_sees_its_cases(tmp_path: Path) -> None:
     _, cases = make_company(tmp_path, {"invoices": PLAIN}, groups={}).look()
     assert {one.waits for one in cases.values()} == {"no_rule"}

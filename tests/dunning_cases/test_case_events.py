@@ -27,8 +27,9 @@ from stripe_things import (
     subscription,
     when,
 )
+from typer.testing import CliRunner
 
-from engine.fit import look_at_tables
+from engine.cli.root import app
 from engine.inbound.stripe_events import StripeWebhook
 
 SECRET = "whsec_test"
@@ -219,11 +220,12 @@ def test_an_unknown_decline_code_counts_as_soft(company: StripeCompany, code: st
     assert "soft" in company.text()
 
 
-def test_an_unknown_decline_code_is_told_of_among_the_oddities_of_the_tables(company: StripeCompany) -> None:
+def test_an_unknown_decline_code_is_told_of_as_not_understood_and_contradicts_nothing(company: StripeCompany) -> None:
     """Case 34."""
     company.live(*bought(), *failure(invoice(), 0, "brand_new_code"))
-    odd = look_at_tables(company.project, when(1), company.store).contradictions
-    assert any("brand_new_code" in one.text for one in odd)
+    told = CliRunner().invoke(app, ["-C", str(company.folder), "data", "check"], prog_name="holdfast").output
+    assert "brand_new_code" in told.partition("Not understood")[2]
+    assert "Contradict one another" not in told
 
 
 def unheard_of(told: Sequence[Thing]) -> list[Thing]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from billing_company import HEAD, RULES, SILENT, RowsCompany, StripeCompany
+from billing_company import HEAD, PERSON, RULES, SILENT, RowsCompany, StripeCompany
 from stripe_server import StripeServer
 from stripe_things import at, bought, event, failure, invoice, when
 
@@ -113,6 +113,17 @@ def test_the_shipped_last_notice_leaves_in_time_or_never(shipped: StripeCompany)
     shipped.on_day(12)  # one has two dates left, the other one
     assert [one.customer for one in shipped.letters[before:]] == ["ann-1"]
     assert "November 26, 2026" in shipped.text()
+
+
+def test_a_task_for_a_person_is_no_mail_and_uses_none_up(tmp_path: Path) -> None:
+    """Case 24."""
+    bills = [{**BILL, "failed_at": when(0).isoformat()}]
+    tables = {"customers": [{"customer_id": "ann", "email": ""}], "invoices": bills}
+    company = RowsCompany(tmp_path, tables, rules=SOFT | PERSON, more="dunning: {max_mails: 1}\n")
+    company.on_day(1)
+    assert company.tasks() == ["ann: no_address"]
+    company.write("customers", [{"customer_id": "ann", "email": "ann@example.com"}])
+    assert company.on_days(3, 7) == {3: ["ann: soft-1"]}
 
 
 # Clocks.

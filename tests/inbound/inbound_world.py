@@ -45,12 +45,12 @@ def plan(store: Store, customers: Iterable[str], **change: object) -> None:
             "occurrence": "o", "step": "one", "recipient": f"{customer}@example.com",
             "address_key": address_key(SECRET, f"{customer}@example.com"), "channel": "email", "template": "quiet",
             "class": "marketing", "topic": "win-back", "arm": "treated", "zone": "Europe/Berlin", "not_before": NOW,
-            "expires_at": None, "values_json": "{}",
+            "expires_at": None, "values_json": "{}", "account_id": "",
         } | change  # fmt: skip
         rows.append(tuple(row.values()))
-        settlings.append((rule, customer, "o", "one", date(2026, 11, 23), "sent", NOW))
+        settlings.append((rule, customer, "o", "one", date(2026, 11, 23), "sent", NOW, ""))
         exposures.append((rule, customer, "o", "one", row["address_key"], row["topic"], row["class"], "treated",
-                          date(2026, 11, 23), NOW))  # fmt: skip
+                          date(2026, 11, 23), NOW, ""))  # fmt: skip
     store.ledger.write_chunk(run.id, run.cursor + "+", [], settlings, exposures, rows)
 
 

@@ -183,7 +183,7 @@ def test_a_file_of_its_own_goes_before_the_catalogue() -> None:
         (("Здравствуйте, {name}!", "Здравствуйте, {nmae}!"), "HF508", 'a translation with "{nmae}"'),
         (("Здравствуйте, {name}!", "Здравствуйте, {name}! <b>x</b>"), "HF516", "other tags"),
         (("Здравствуйте, {name}!", "Здравствуйте, {name!"), "HF516", "braces that hold no value"),
-        (('msgid "Open"', '"Open'), "HF516", "gettext catalogue"),
+        (('msgid "Open"', 'garbage\nmsgid "Open"'), "HF516", "gettext catalogue"),
     ],
 )  # fmt: skip
 def test_a_wrong_translation_does_not_load_and_is_named_with_its_line(

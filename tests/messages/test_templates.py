@@ -269,7 +269,6 @@ ESCAPES = [
     "{{ customer | tojson }}",
     "{% do customer.clear() %}",
     "{% debug %}",
-    "{% trans %}x{% endtrans %}",
 ]
 
 

@@ -21,9 +21,10 @@ from planning_world import ZONES, World
 DAY = timedelta(days=1)
 WAITING = {"rule_paused", "stale_table", "empty_table", "shrunk_table", "held_for_review",
            "daily_limit"}  # fmt: skip
-PERSON = ("cust", "customer_id", "address", "addr", "address_state", "zone_no", "country", "consent", "consent_proved")
+PERSON = ("cust", "customer_id", "address", "addr", "address_state", "zone_no", "country", "consent", "consent_proved",
+          "account_id")  # fmt: skip
 CANDIDATE = ("rule_no", "cust", "occurrence", "anchor", "rests_at", "ended", "goal_at", "failing")
-SETTLED = ("rule_no", "cust", "occurrence", "step_id", "local_date", "how", "settled_at", "anchor")
+SETTLED = ("rule_no", "cust", "occurrence", "step_id", "local_date", "how", "settled_at", "anchor", "own")
 
 
 def to_local(zone: ZoneInfo, moment: datetime) -> datetime:

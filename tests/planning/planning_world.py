@@ -24,11 +24,11 @@ ZONES = ("UTC", "Europe/London", "America/New_York", "Pacific/Auckland", "Asia/K
 
 TABLES = """
 CREATE OR REPLACE TABLE person (cust INTEGER, customer_id VARCHAR, address VARCHAR, addr INTEGER, address_state VARCHAR,
-    zone_no INTEGER, country VARCHAR, consent BOOLEAN, consent_proved BOOLEAN);
+    zone_no INTEGER, country VARCHAR, consent BOOLEAN, consent_proved BOOLEAN, account_id VARCHAR);
 CREATE OR REPLACE TABLE candidate (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, anchor TIMESTAMP,
     rests_at TIMESTAMP, ended BOOLEAN, goal_at TIMESTAMP, failing_steps UINTEGER);
 CREATE OR REPLACE TABLE settled (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR, step_id VARCHAR, local_date DATE,
-    how VARCHAR, settled_at TIMESTAMP, anchor TIMESTAMP);
+    how VARCHAR, settled_at TIMESTAMP, anchor TIMESTAMP, own BOOLEAN);
 CREATE OR REPLACE TABLE seen (rule_no USMALLINT, cust INTEGER, occurrence VARCHAR);
 CREATE OR REPLACE TABLE exposure (addr INTEGER, cust INTEGER, rule_id VARCHAR, occurrence VARCHAR, topic VARCHAR,
     class VARCHAR, local_date DATE, counts BOOLEAN);
@@ -112,7 +112,7 @@ class World:
         name = given.get("customer_id", f"c{cust}")
         self.people.append((cust, name, f"{name}@example.com" if state == "ok" else None, addr, state,
                             ZONES.index(zone), given.get("country", "GB"), given.get("consent", True),
-                            given.get("consent_proved", True)))  # fmt: skip
+                            given.get("consent_proved", True), given.get("account_id")))  # fmt: skip
         return cust
 
     def candidate(self, anchor: datetime | str, cust: int = 0, rule_no: int = 0, **given: Any) -> None:
@@ -174,7 +174,7 @@ class World:
         self.runs += 1
         for s in settling:
             self.history["settled"].append(
-                (s.rule_no, s.cust, s.occurrence, s.step_id, s.local_date, s.how, as_of, s.anchor))  # fmt: skip
+                (s.rule_no, s.cust, s.occurrence, s.step_id, s.local_date, s.how, as_of, s.anchor, True))  # fmt: skip
         for d in decisions:
             one = self.rules[d.rule_no]
             if d.outcome in {"send", "hold_out"} and d.channel == "email":

@@ -89,7 +89,7 @@ def test_a_step_that_was_not_sent_does_not_strand_the_wait_after_it(first):
 def test_a_wait_counts_as_if_a_step_stopped_at_the_gate_were_not_there():
     world = lone(step("one"), step("two", wait="2 days"))
     stopped = ("one", date(2026, 11, 21), "stopped", at("2026-11-21 09:00"))
-    world.history["settled"].append((0, 0, "2026-11-20", *stopped, at("2026-11-20 08:00")))
+    world.history["settled"].append((0, 0, "2026-11-20", *stopped, at("2026-11-20 08:00"), True))
     assert days(world, "2026-11-21", "2026-11-22") == ["wait: not_due", "send"]
 
 

@@ -80,6 +80,7 @@ class Replay:
             "arm",
             "local_date",
             "counts",
+            "account_id",
         ]
         return [
             dict(zip(names, row, strict=True)) for row in self.store.ledger.exposures_since(FIRST - timedelta(days=400))

@@ -25,15 +25,16 @@ def begin(store: Store, local_date: date = TODAY, again: bool = False, sha: str 
 def decision(
     customer: str, rule: str = "quiet", outcome: str = "send", reason: str = "due", **other: Any
 ) -> tuple[Any, ...]:
-    return (rule, customer, OCCURRENCE, "one", NOW, outcome, reason, other.get("detail"), other.get("waited_s", 0))
+    return (rule, customer, OCCURRENCE, "one", NOW, outcome, reason, other.get("detail"), other.get("waited_s", 0),
+            other.get("account", ""))  # fmt: skip
 
 
 def settling(customer: str, rule: str = "quiet", how: str = "sent", local_date: date = TODAY) -> tuple[Any, ...]:
-    return (rule, customer, OCCURRENCE, "one", local_date, how, NOW)
+    return (rule, customer, OCCURRENCE, "one", local_date, how, NOW, "")
 
 
 def exposure(customer: str, rule: str = "quiet", arm: str = "treated", local_date: date = TODAY) -> tuple[Any, ...]:
-    return (rule, customer, OCCURRENCE, "one", f"key-{customer}", "win-back", "marketing", arm, local_date, NOW)
+    return (rule, customer, OCCURRENCE, "one", f"key-{customer}", "win-back", "marketing", arm, local_date, NOW, "")
 
 
 def message(customer: str, rule: str = "quiet", **other: Any) -> tuple[Any, ...]:
@@ -41,7 +42,7 @@ def message(customer: str, rule: str = "quiet", **other: Any) -> tuple[Any, ...]
     to = (f"{customer}@example.com", f"key-{customer}")
     return (key, rule, customer, OCCURRENCE, "one", *to, "email", "win-back/miss",
             other.get("class_", "marketing"), other.get("topic", "win-back"), "treated", "Europe/London",
-            other.get("not_before", NOW), other.get("expires_at"), '{"customer": {"name": "Zoë"}}')  # fmt: skip
+            other.get("not_before", NOW), other.get("expires_at"), '{"customer": {"name": "Zoë"}}', "")  # fmt: skip
 
 
 def next_cursor(store: Store, run: RunRow) -> str:

@@ -53,9 +53,9 @@ def test_rows_may_hold_text_or_objects(store: Store) -> None:
     text = "2026-03-01 09:00:00.123456"
     store.ledger.write_chunk(
         run.id, "2",
-        [("quiet", "bob", OCCURRENCE, "one", text, "send", "due", None, 0)],
-        [("quiet", "bob", OCCURRENCE, "one", "2026-03-01", "sent", text)],
-        [("quiet", "bob", OCCURRENCE, "one", "key-bob", "win-back", "marketing", "treated", "2026-03-01", text)],
+        [("quiet", "bob", OCCURRENCE, "one", text, "send", "due", None, 0, "")],
+        [("quiet", "bob", OCCURRENCE, "one", "2026-03-01", "sent", text, "")],
+        [("quiet", "bob", OCCURRENCE, "one", "key-bob", "win-back", "marketing", "treated", "2026-03-01", text, "")],
         [tuple(text if value == NOW else value for value in message("bob"))],
     )  # fmt: skip
     ann, bob = store.history_of("ann"), store.history_of("bob")
@@ -97,7 +97,7 @@ def test_one_key_twice_in_a_chunk_is_a_conflict_too(store: Store) -> None:
 
 def test_a_broken_row_leaves_nothing_of_its_chunk(store: Store) -> None:
     run = begin(store)
-    broken = (*settling("bob")[:5], None, NOW)
+    broken = (*settling("bob")[:5], None, NOW, "")
     with pytest.raises(Exception, match=r"(?i)null"):
         store.ledger.write_chunk(run.id, "1", [decision("ann")], [settling("ann"), broken], [], [])
     assert standing(store) == []
@@ -152,7 +152,7 @@ def test_a_vanished_candidate_gets_a_last_decision_and_stands_no_longer(store: S
     store.runs.finish(first.id, [], {}, {}, NOW)
     second = begin(store, TOMORROW)
 
-    gone = [("quiet", "ann", OCCURRENCE, "one"), ("quiet", "never-seen", OCCURRENCE, "one")]
+    gone = [("quiet", "ann", OCCURRENCE, "one", ""), ("quiet", "never-seen", OCCURRENCE, "one", "")]
     assert [store.ledger.vanish(second.id, gone) for _ in range(2)] == [1, 0]
 
     assert standing(store) == [("bob", "send", "due")]
@@ -164,7 +164,7 @@ def test_a_vanished_candidate_gets_a_last_decision_and_stands_no_longer(store: S
 def test_a_candidate_that_comes_back_stands_again(store: Store) -> None:
     run = begin(store)
     store.ledger.write_chunk(run.id, "1", [decision("ann")], [], [], [])
-    store.ledger.vanish(run.id, [("quiet", "ann", OCCURRENCE, "one")])
+    store.ledger.vanish(run.id, [("quiet", "ann", OCCURRENCE, "one", "")])
     store.ledger.write_chunk(run.id, "2", [decision("ann", reason="back")], [], [], [])
     assert standing(store) == [("ann", "send", "back")]
 
@@ -254,7 +254,7 @@ def test_what_somebody_began_to_send_is_not_withdrawn(store: Store, went_as_far_
 
 def test_only_the_candidates_named_are_withdrawn(store: Store) -> None:
     run_id = finished(store, "ann", "bob")
-    assert store.ledger.withdraw(run_id, [("quiet", "ann", OCCURRENCE)]) == 1
+    assert store.ledger.withdraw(run_id, [("quiet", "ann", OCCURRENCE, "")]) == 1
     assert settled(store, "ann", "bob") == [("bob", "sent")]
     assert (state_of(store, "ann"), state_of(store, "bob")) == ("cancelled", "planned")
 
@@ -290,7 +290,7 @@ def test_a_message_cancelled_for_another_reason_is_not_revived(store: Store) -> 
 
 def test_customers_a_rule_has_written_to_are_told_once_each(store: Store) -> None:
     run = begin(store)
-    two_steps = [settling("ann"), ("quiet", "ann", OCCURRENCE, "two", TODAY, "sent", NOW)]
+    two_steps = [settling("ann"), ("quiet", "ann", OCCURRENCE, "two", TODAY, "sent", NOW, "")]
     rows = [*two_steps, settling("bob", how="held_out"), settling("eve", "other"), settling("zoe", how="stopped")]
     store.ledger.write_chunk(run.id, "1", [], rows, [], [])
     assert list(store.ledger.customers_sent("quiet")) == ["ann"]

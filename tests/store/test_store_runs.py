@@ -103,12 +103,12 @@ def test_instants_come_back_as_they_were_whatever_the_server_zone(store: Store) 
     store.ledger.write_chunk(run.id, "1", [decision("ann")], [settling("ann")], [], [tuple(row)])
     (claimed,) = store.outbox.claim(gap, 5, "me", 60)
     assert claimed.not_before == gap
-    ((*_, settled_at, anchor),) = store.ledger.settled_of([("quiet", "ann")])
+    ((*_, settled_at, anchor, _account),) = store.ledger.settled_of([("quiet", "ann")])
     assert (settled_at, anchor) == ("2026-03-08 02:30:00.000001", "2026-03-01 09:00:00.123456")
 
 
 def test_an_instant_without_fraction_has_the_same_width_as_any_other(store: Store) -> None:
     run = begin(store)
-    store.ledger.write_chunk(run.id, "1", [], [(*settling("ann")[:6], datetime(2026, 3, 1))], [], [])
-    ((*_, anchor),) = store.ledger.settled_of([("quiet", "ann")])
+    store.ledger.write_chunk(run.id, "1", [], [(*settling("ann")[:6], datetime(2026, 3, 1), "")], [], [])
+    ((*_, anchor, _account),) = store.ledger.settled_of([("quiet", "ann")])
     assert anchor == "2026-03-01 00:00:00.000000"

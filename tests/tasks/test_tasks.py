@@ -5,7 +5,7 @@ import json
 from datetime import date, datetime
 
 import pytest
-from run_company import MAIL
+from run_company import MAIL, QUIET
 from task_company import TaskCompany
 
 from engine.errors import SetupError
@@ -208,6 +208,18 @@ def test_the_command_lists_closes_and_exports(company: TaskCompany) -> None:
     assert company.command("tasks", "close", "99").exit_code == 2
     assert company.command("tasks", "list", "--state", "opne").exit_code == 2
     assert company.json("status")["open_tasks"] == 1
+
+
+def test_commands_count_tasks_apart_from_mails(company: TaskCompany) -> None:
+    company.rules["quiet.yaml"] = QUIET
+    company.write()
+    planned = company.command("plan", "--as-of", "2026-05-02").stdout
+    assert planned.startswith("1 mail to send, 2 tasks for people")
+    ran = company.command("run", "--as-of", "2026-05-02").stdout
+    assert "1 mail to send, 2 tasks for people" in ran
+    assert "1 mail sent to" in ran
+    assert ran.rstrip().endswith("outbox/, 2 tasks for people")
+    assert "2 tasks for people" in company.command("status").stdout
 
 
 def test_an_exported_cell_is_never_a_formula(company: TaskCompany) -> None:

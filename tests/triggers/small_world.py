@@ -254,6 +254,8 @@ TABLES: dict[str, list[dict[str, Any]]] = {
         invoice("i-eve", "eve", "2026-11-15 06:00", 2900, "fraudulent", next_attempt_at=at("2026-11-23 06:00")),
         invoice("i-fay", "fay", "2026-11-15 06:00", 50, None),
         invoice("i-fay-2", "fay", "2026-11-15 06:00", 2900, None, currency="USD"),
+        # Written off, before the subscription that gus has now.
+        invoice("i-gus-0", "gus", "2026-01-15 06:00", 2900, None, status="uncollectible"),
         invoice("i-gus", "gus", "2026-11-15 06:00", 2900, None, paid_at=at("2026-11-16 06:00")),
         invoice("i-hal", "hal", "2026-11-15 06:00", 2900, None, status="uncollectible", stops_on=date(2026, 12, 1)),
         invoice("i-ivy", "ivy", "2026-11-15 06:00", 2900, None, processing_since=at("2026-11-18 06:00")),

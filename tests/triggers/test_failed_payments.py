@@ -48,7 +48,8 @@ def card(added: datetime | None, **more: Any) -> Row:
 
 def plan(**more: Any) -> Row:
     return {
-        "subscription_id": "s", "customer_id": "c", "plan": "Team", "status": "active", "ended_at": None,
+        "subscription_id": "s", "customer_id": "c", "plan": "Team", "status": "active",
+        "started_at": ago(200), "ended_at": None,
         "cancel_reason": None, "collection_paused": None, "trial_end": None, **more,
     }  # fmt: skip
 
@@ -78,6 +79,12 @@ def renewed(at: datetime, **more: Any) -> Rows:
 
 def moved(at: datetime, *tries: Row, **more: Any) -> Rows:
     return world(bill(processing_since=at, **more), payment_failures=[*BARE["payment_failures"], *tries])
+
+
+def back(at: datetime | None, **more: Any) -> Rows:
+    """Ended over it, with another plan begun at `at`."""
+    ended = plan(ended_at=ago(1), cancel_reason="payment_failed")
+    return world(subscriptions=[ended, plan(subscription_id="z", started_at=at, **more)])
 
 
 CASES: dict[str, list[tuple[str, bool, Rows]]] = {
@@ -169,6 +176,15 @@ CASES: dict[str, list[tuple[str, bool, Rows]]] = {
         ("with a payment under way", False, world(bill(status="uncollectible", processing_since=ago(1)))),
         ("a trial that ended without a card", False,
          world(bill(status="uncollectible"), subscriptions=[plan(trial_end=ago(5))])),
+        ("subscribed anew since the failure", False, back(ago(2))),
+        ("subscribed anew a second after the failure", False, back(ago(5, SECOND))),
+        ("another plan begun at the instant of the failure", True, back(ago(5))),
+        ("another plan begins at the run's instant", True, back(AS_OF)),
+        ("another plan, nobody knows since when", True, back(None)),
+        ("subscribed anew, and ended that too", True, back(ago(2), ended_at=ago(1))),
+        ("somebody else has subscribed", True, back(ago(2), customer_id="other")),
+        ("the plan it was for has begun since", True,
+         world(bill(status="uncollectible"), subscriptions=[plan(started_at=ago(2))])),
         ("with a new card that nobody will charge", True,
          world(bill(status="uncollectible"), payment_methods=[card(ago(1))])),
     ],

@@ -452,7 +452,7 @@ class Oracle:
             case = self._case(row)
             if case.contact != "mail" or case.group == "fraud" or (group and case.group not in group):
                 continue
-            if self._must_not_be_told(row, case):
+            if self._must_not_be_told(row, case) or self._has_subscribed_anew(row):
                 continue
             facts = {
                 **self._case_facts(row, case, 1), "currency": row["currency"], "amount_minor": row["amount_minor"],
@@ -460,6 +460,13 @@ class Oracle:
             }  # fmt: skip
             _add(found, row, row["invoice_id"], lost_at, None, facts)
         return found
+
+    def _has_subscribed_anew(self, row: Row) -> bool:
+        return any(
+            plan["customer_id"] == row["customer_id"] and plan["subscription_id"] != row["subscription_id"]
+            and self.in_service(plan) and plan["started_at"] is not None and plan["started_at"] > row["failed_at"]
+            for plan in self.rows("subscriptions")
+        )  # fmt: skip
 
     def _outcome(self, row: Row) -> tuple[str | None, datetime, date]:
         """What became of a failed invoice, when, and on which date."""

@@ -131,6 +131,7 @@ class Web:
             "recipient": f"{customer}@example.com", "address_key": f"key-{customer}", "channel": "email",
             "template": "m", "class": "marketing", "topic": "win-back", "arm": "treated", "zone": "Europe/Berlin",
             "not_before": NOW, "expires_at": None, "values_json": json.dumps(values),
+            "account_id": "",
         } | change  # fmt: skip
         self.store.ledger.write_chunk(run.id, run.cursor + "+", [], [], [], [tuple(row.values())])
         return key

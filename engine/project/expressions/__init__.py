@@ -47,7 +47,7 @@ class Expression:
 
     @cached_property
     def columns(self) -> frozenset[tuple[str, str]]:
-        """(namespace, name in lower case) of every column it reads; "" is the customer."""
+        """(namespace, name in lower case) of every column it reads; "" is whom the rule is about."""
         return frozenset((node.namespace, node.name) for node in tree.walk(self.root) if isinstance(node, tree.Column))
 
     @cached_property

@@ -18,7 +18,7 @@ from engine.project.trigger_spec import Catalog
 _ANY = "any"
 _TIMES = {"instant", "date"}
 _SIGNATURES = {"lower": ("text", "text"), "upper": ("text", "text"), "length": ("text", "number")}
-_NAMES = {"": "column", "subscription": "column of subscriptions", "fact": "fact"}
+_NAMES = {"": "column", "account": "column of accounts", "subscription": "column of subscriptions", "fact": "fact"}
 _SHOWN = {"text": "text", "number": "a number", "bool": "true or false", "instant": "an instant", "date": "a date"}
 
 

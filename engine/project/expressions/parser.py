@@ -17,7 +17,7 @@ from engine.project.faults import Fault
 
 MAX_DEPTH = 30
 MAX_NODES = 400
-NAMESPACES = ("subscription", "fact")
+NAMESPACES = ("subscription", "fact", "account")
 FUNCTIONS = {"lower": (1, 1), "upper": (1, 1), "length": (1, 1), "days_since": (1, 1), "coalesce": (2, 20)}
 """The least and the largest number of arguments of each function."""
 
@@ -262,7 +262,7 @@ class _Parser:
             return tree.Column("", token.value, self.count(token.start))
         if token.value not in NAMESPACES:
             guess = did_you_mean(token.value, NAMESPACES)
-            expected = "a customer's columns stand alone, others begin with subscription. or fact."
+            expected = "a customer's columns stand alone, others begin with subscription., fact. or account."
             raise Fault("HF422", f'unknown prefix "{token.value}"', expected, guess, token.start)
         if self.here.kind != "word":
             raise self.unexpected("expected the name of a column")

@@ -25,7 +25,7 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A value of the customer ("" as namespace), of their subscription, or a fact. The name is in lower case."""
+    """A value of the subject ("" as namespace), of their account or subscription, or a fact. The name is in lower case."""
 
     namespace: str
     name: str

@@ -27,16 +27,18 @@ class RawColumn:
 
 @dataclass(frozen=True)
 class Only:
-    """Restricts a reading to some customers: for `explain` and for the check just before sending."""
+    """Restricts a reading to some customers or accounts: for `explain` and for the check just before sending."""
 
-    column: str
-    customer_ids: tuple[str, ...]
+    ids: Mapping[str, tuple[str, ...]]
+    """By column; one of them is enough."""
 
     @property
     def condition(self) -> str:
         """SQL that DuckDB, SQLite and PostgreSQL all understand."""
-        ids = ", ".join(literal(customer_id) for customer_id in self.customer_ids) or "NULL"
-        return f"CAST({quote(self.column)} AS VARCHAR) IN ({ids})"
+        return " OR ".join(
+            f"CAST({quote(column)} AS VARCHAR) IN ({', '.join(map(literal, ids)) or 'NULL'})"
+            for column, ids in self.ids.items()
+        )
 
 
 class Source(ABC):

@@ -191,7 +191,7 @@ class StripeSource(Source):
                 f"CAST(NULL AS {column.arrives_as}) AS {csv_list([column.name])}" for column in self.describe(table)
             )
             return f"(SELECT {typed} WHERE FALSE)"
-        ids = None if only is None else ", ".join(literal(one) for one in only.customer_ids) or "NULL"
+        ids = None if only is None else ", ".join(map(literal, only.ids["customer_id"])) or "NULL"
         self._copy(ids)
         return f"(SELECT {csv_list(columns)} FROM ({_TABLES[table]}))"
 

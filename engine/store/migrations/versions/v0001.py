@@ -10,6 +10,7 @@ down_revision = None
 
 _LONG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _STANDING = sa.text("closed_by IS NULL")
+_OF_ACCOUNT = sa.text("account_id <> ''")
 _DUE = sa.text("state IN ('planned', 'retry_wait')")
 _LEASED = sa.text("state IN ('claimed', 'sending')")
 _WITHDRAWN = sa.text("state = 'cancelled' AND reason = 'withdrawn'")
@@ -94,14 +95,18 @@ def upgrade() -> None:
         sa.Column("decided_at", sa.DateTime(), nullable=False),
         sa.Column("waited_s", _LONG, nullable=False),
         sa.Column("closed_by", sa.Integer(), nullable=True),
+        sa.Column("account_id", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name="fk_decision_run_id"),
         sa.PrimaryKeyConstraint("id", name="pk_decision"),
     )
     op.create_index("ix_decision_customer", "decision", ["customer_id"])
     op.create_index(
+        "ix_decision_account", "decision", ["account_id"], sqlite_where=_OF_ACCOUNT, postgresql_where=_OF_ACCOUNT
+    )
+    op.create_index(
         "ix_decision_standing",
         "decision",
-        ["rule", "customer_id", "occurrence", "step"],
+        ["rule", "customer_id", "occurrence", "step", "account_id"],
         unique=True,
         sqlite_where=_STANDING,
         postgresql_where=_STANDING,
@@ -112,6 +117,7 @@ def upgrade() -> None:
         sa.Column("customer_id", sa.Text(), nullable=False),
         sa.Column("occurrence", sa.Text(), nullable=False),
         sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("address_key", sa.Text(), nullable=True),
         sa.Column("topic", sa.Text(), nullable=False),
         sa.Column("class", sa.Text(), nullable=False),
@@ -121,7 +127,7 @@ def upgrade() -> None:
         sa.Column("counts", sa.Boolean(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name="fk_exposure_run_id"),
-        sa.PrimaryKeyConstraint("rule", "customer_id", "occurrence", "step", name="pk_exposure"),
+        sa.PrimaryKeyConstraint("rule", "customer_id", "occurrence", "step", "account_id", name="pk_exposure"),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_exposure_local_date", "exposure", ["local_date"])
@@ -157,6 +163,7 @@ def upgrade() -> None:
         sa.Column("resends", sa.Integer(), nullable=False),
         sa.Column("fate", sa.Text(), nullable=True),
         sa.Column("is_test", sa.Boolean(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column(
             "queue",
             sa.Text(),
@@ -191,15 +198,20 @@ def upgrade() -> None:
         sa.Column("customer_id", sa.Text(), nullable=False),
         sa.Column("occurrence", sa.Text(), nullable=False),
         sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("local_date", sa.Date(), nullable=False),
         sa.Column("how", sa.Text(), nullable=False),
         sa.Column("settled_at", sa.DateTime(), nullable=False),
         sa.Column("anchor", sa.DateTime(), nullable=True),
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name="fk_settled_step_run_id"),
-        sa.PrimaryKeyConstraint("rule", "customer_id", "occurrence", "step", name="pk_settled_step"),
+        sa.PrimaryKeyConstraint("rule", "customer_id", "occurrence", "step", "account_id", name="pk_settled_step"),
         sqlite_with_rowid=False,
     )
+    op.create_index(
+        "ix_settled_step_account", "settled_step", ["rule", "account_id"],
+        sqlite_where=_OF_ACCOUNT, postgresql_where=_OF_ACCOUNT,
+    )  # fmt: skip
     op.create_table(
         "attempt",
         sa.Column("id", _LONG, nullable=False),
