@@ -179,11 +179,22 @@ def person_of(project: Project, store: Store | None, rule: Rule, customer_id: st
     try:
         compiled, names = evaluation.compiled[0], values_of((rule,), project.templates)[rule.id]
         own = evaluation.values_sql(compiled, {name for name in names if name[0] != "fact"})
-        person = execute(evaluation.db, f"SELECT address, zone_no, {own} FROM person AS p", evaluation.bound).fetchone()
-        if person is None:
-            return None
-        newest = f"SELECT packed FROM ({evaluation.packed_sql(compiled, names)}) ORDER BY anchor DESC LIMIT 1"
-        found = execute(evaluation.db, newest, evaluation.bound).fetchone()
+        rows, who = (
+            ("person AS p JOIN main.person AS q ON q.account_id = p.customer_id", "q")
+            if rule.by_account
+            else ("person AS p", "p")
+        )
+        wanted = evaluation.bound(customer_id)
+        with evaluation.seen_by(rule):
+            seen = f"SELECT {who}.address, {who}.zone_no, {own} FROM {rows} WHERE {who}.customer_id = {wanted}"
+            person = execute(evaluation.db, seen, evaluation.bound).fetchone()
+            if person is None:
+                return None
+            these = f"SELECT cust FROM main.person WHERE customer_id = {wanted}"
+            newest = (
+                f"SELECT packed FROM ({evaluation.packed_sql(compiled, names, these)}) ORDER BY anchor DESC LIMIT 1"
+            )
+            found = execute(evaluation.db, newest, evaluation.bound).fetchone()
         zone = evaluation.warehouse.zones[person[1]]
         return Person(customer_id, person[0], zone, json.loads(found[0] if found else person[2]), found is not None)
     finally:

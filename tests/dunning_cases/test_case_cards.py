@@ -76,8 +76,8 @@ def test_the_shipped_mail_tells_of_the_card_in_the_wrong_place(shipped: StripeCo
     shipped.live(event("customer.updated", customer(invoice_settings={"default_payment_method": "pm_2"}), at(1, 2)))
     shipped.live(*failure(invoice(attempt_count=2), 2, last4="0341"))
     assert len(shipped.on_day(3)) == 1
-    assert "your card ending in 0341" in shipped.text()
-    assert "There is another card on your account, but it is not the one we tried" in shipped.text()
+    assert "Last digits of the card: 0341" in shipped.text()
+    assert "You have since added another card" in shipped.text()
 
 
 def processing(days: float) -> list[Thing]:

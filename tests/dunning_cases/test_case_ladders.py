@@ -42,7 +42,7 @@ def test_without_any_link_the_shipped_mail_says_where_to_pay(shipped: StripeComp
     """Case 23."""
     shipped.live(*bought(), *failure(invoice(hosted_invoice_url=None), 0))
     assert len(shipped.on_day(3)) == 1
-    assert "open Billing in your Corner Shop account" in shipped.text()
+    assert "open “Plan and billing” in your Corner Shop account" in shipped.text()
     assert "None" not in shipped.text()
 
 

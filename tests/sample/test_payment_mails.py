@@ -114,7 +114,7 @@ def test_a_mail_about_an_open_payment_reads_well_whatever_is_missing(name: str) 
             assert_fit(made, facts, facts["pay_url"])
             letter = letter_of(made)
             assert letter.startswith("Hello Kim,\n" if first_name else "Hello,\n")
-            assert ("another card on your account" in letter) == bool(facts["new_card_last4"] and "wish" not in name)
+            assert ("added another card" in letter) == bool(facts["new_card_last4"] and "wish" not in name)
             assert "paid in the meantime" in letter
             assert_lists(name, listed(made), facts)
 
@@ -131,7 +131,7 @@ def assert_lists(name: str, shown: dict[str, str], facts: dict[str, object]) -> 
     assert shown.get("Next attempt on") == (
         "25 November 2026" if tells_next_attempt and facts["next_attempt_at"] else None
     )
-    assert shown.get("If unpaid, your plan stops on") == ("3 December 2026" if facts["stops_on"] else None)
+    assert shown.get("If unpaid, your subscription ends on") == ("3 December 2026" if facts["stops_on"] else None)
 
 
 @pytest.mark.parametrize("name", LOST)
