@@ -245,7 +245,8 @@ def _option(parameter: Any) -> str:
 
 
 def _usage(parameter: Any) -> str:
-    return f"[{_option(parameter)}]" + ("..." if parameter.multiple else "")
+    written = _option(parameter) if parameter.required else f"[{_option(parameter)}]"
+    return written + ("..." if parameter.multiple else "")
 
 
 PARTS: dict[str, Callable[[str], str]] = {

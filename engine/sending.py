@@ -31,7 +31,7 @@ from engine.delivery import (
 from engine.messages import Mail, Note, Renderer, Templates
 from engine.messages.clicks import remembering
 from engine.presence import Presence
-from engine.preview import Look
+from engine.preview import Look, looking
 from engine.project.settings_values import QuietHours
 from engine.recheck import still_true
 from engine.store import NewTest, OutboxMessage, OutboxRow, Store, address_key
@@ -99,7 +99,7 @@ def send_test(
     Through the outbox and the gate, as every mail; no hour is quiet for it, and nobody asks whether it is still true.
     Raises as `deliver` does.
     """
-    made, specimen, now = renderer(project, store), look.specimen, clock()
+    made, specimen, now = looking(project), look.specimen, clock()  # keeps no links: they may be the customer's own
     secret = project.settings.signing_secret(live=project.live)
     test_id = store.outbox.plan_test(NewTest(
         sha256(f"test {new_token()}".encode()).hexdigest(), look.rule.id, look.step.id, address,

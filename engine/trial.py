@@ -102,4 +102,4 @@ _ROWS = f"""
         coalesce(p.address, 'nobody@example.com'), coalesce(v.own, v.other, '{{}}')
     FROM decision AS d JOIN person AS p USING (cust)
     LEFT JOIN message_values AS v ON v.rule_no = d.rule_no AND v.cust = d.cust AND v.occurrence = d.occurrence
-    WHERE {_MATCHED} ORDER BY d.rule_no, p.customer_id"""
+    WHERE {_MATCHED} AND p.address_state <> 'nobody' ORDER BY d.rule_no, p.customer_id"""

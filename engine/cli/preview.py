@@ -52,7 +52,7 @@ _OUTCOMES = {
 @command
 def preview(
     screen: Screen,
-    rule: Annotated[str | None, typer.Argument(metavar="RULE", help="a rule's id; optional with --gallery")] = None,
+    rule: Annotated[str | None, typer.Argument(metavar="[RULE]", help="a rule's id; optional with --gallery")] = None,
     customer: Customer = None,
     locale: Locale = None,
     step: StepNumber = None,
@@ -124,9 +124,7 @@ def try_sending(
             looks = list(look_at.looks(chosen, people.get(rule), step_no=number, locale=_language(locale)))
     mails = [look for look in looks if not isinstance(look.content, Note)]
     if not mails:
-        raise RequestError(
-            "there is no mail in it: it tells people or systems of the company; `holdfast preview` shows"
-        )
+        raise RequestError("there is no mail in it: it tells the company's own people; `holdfast preview` shows it")
     if code := _tell_failures(screen, mails):
         return code
     tell_test_mode(screen, project.settings)

@@ -50,8 +50,16 @@ class TestSends:
     def plan_test(self, test: NewTest) -> int:
         """Put a test into the outbox; its number."""
         values: dict[str, Any] = {name.rstrip("_"): value for name, value in asdict(test).items()}
-        values |= {"run_id": None, "customer_id": "", "occurrence": "", "arm": "treated", "values_json": "{}"}
-        values |= {"state": "planned", "attempts": 0, "token": 0, "deaths": 0, "resends": 0, "is_test": True}
+        values |= {"run_id": None, "customer_id": "", "account_id": "", "occurrence": "", "arm": "treated"}
+        values |= {
+            "values_json": "{}",
+            "state": "planned",
+            "attempts": 0,
+            "token": 0,
+            "deaths": 0,
+            "resends": 0,
+            "is_test": True,
+        }
         values["next_attempt_at"] = test.not_before
         with self._database.write() as connection:
             return int(connection.execute(insert(message).values(values).returning(message.c.id)).scalar_one())

@@ -72,3 +72,42 @@ def test_broken_values_are_counted_and_listed(shop: Shop) -> None:
     issue = shop.json("data", "issues", "--table", "customers")["issues"]
     assert [(one["row"], one["column"], one["value"]) for one in issue] == [("c07", "email", "c07@@example.com")]
     assert "no broken values" in shop.run("data", "issues", "--table", "events").stdout
+
+
+def test_render_makes_the_mail_of_everybody_the_rules_match_and_writes_nothing(shop: Shop) -> None:
+    before = sorted(shop.folder.rglob("*"))
+    document = shop.json("check", "--render", "--as-of", "2026-05-02")
+    assert document["rendered"] == [
+        {"rule": "fresh", "template": "hello", "rendered": 2},
+        {"rule": "quiet", "template": "we-miss-you", "rendered": 20},
+    ]  # fmt: skip
+    assert sorted(shop.folder.rglob("*")) == before
+    assert shop.json("check")["rendered"] is None
+
+
+def test_render_counts_who_would_fail_by_reason_with_examples(shop: Shop) -> None:
+    customers = shop.folder / "customers.csv"
+    text = customers.read_text()
+    for number in (3, 4, 6, 7):
+        text = text.replace(f",Customer {number},", ",,")
+    customers.write_text(text)
+    result = shop.run("check", "--render", "--as-of", "2026-05-02")
+    assert result.exit_code == 2
+    assert "4 of 20 would fail: customer.name is empty for this customer; guard it" in result.stderr
+    assert "for example c03, c04, c06." in result.stderr
+    assert "templates/we-miss-you/mail.html: " in result.stderr
+    assert "4 would fail" in result.stdout
+    (problem,) = [one for one in shop.json("check", "--render", "--as-of", "2026-05-02", code=2)["problems"]
+                  if one["severity"] == "error"]  # fmt: skip
+    assert problem["code"] == "HF528"
+
+
+def test_render_takes_in_those_who_are_held_put_off_or_held_out(shop: Shop) -> None:
+    shop.write("rules/quiet.yaml", QUIET.replace("status: active", "status: paused"))
+    shop.write("rules/fresh.yaml", (shop.folder / "rules/fresh.yaml").read_text() + "holdout: 90%\n")
+    rendered = shop.json("check", "--render", "--as-of", "2026-05-02")["rendered"]
+    assert {one["rule"]: one["rendered"] for one in rendered} == {"quiet": 20, "fresh": 2}
+
+
+def test_render_needs_the_tables(shop: Shop) -> None:
+    assert shop.run("check", "--render", "--no-tables").exit_code == 2
