@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from engine.evaluation import NOBODY, Compiled
+from engine.evaluation import Compiled
 from engine.messages import Templates
 from engine.pipeline import Plan
 from engine.project.rules import Rule
+from engine.recipients import NOBODY
 from engine.store import Store
 from engine.warehouse.sql import execute
 
