@@ -47,7 +47,7 @@ def _close_up(statements: Sequence[nodes.Node], blanks: str, *, is_behind: bool)
                     is_behind = piece.data.endswith(tuple(_SENTENCE_ENDS)) or (is_behind and not piece.data)
         else:
             inside = _close_up(getattr(node, "body", ()), blanks, is_behind=is_behind)
-            is_behind = inside and _close_up(getattr(node, "else_", ()), blanks, is_behind=is_behind)
+            is_behind = _close_up(getattr(node, "else_", ()), blanks, is_behind=is_behind) or inside
     return is_behind
 
 
