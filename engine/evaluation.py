@@ -23,11 +23,12 @@ from engine.project.expressions import Expression
 from engine.project.rules import Goal, Rule
 from engine.project.settings import Settings
 from engine.project.trigger_spec import Catalog, ColumnType
+from engine.recipients import address
 from engine.triggers import Condition, Found, Lookup, Needs, Shared, Trigger, triggers
 from engine.triggers.date import DateParams
 from engine.triggers.event import EVENT_BASICS
 from engine.triggers.sql import QUERY_NEEDS, SqlParams
-from engine.warehouse.accounts import SCHEMA, seen_by_accounts
+from engine.warehouse.accounts import seen_by_accounts
 from engine.warehouse.facts import Fact
 from engine.warehouse.queries import run_query
 from engine.warehouse.reading import physical
@@ -69,9 +70,6 @@ class Memory:
     refused_addresses: Callable[[], Iterable[str]] = tuple
     first_run_at: datetime | None = None
 
-
-NOBODY = "chr(31) || {}"
-"""SQL for the id of whom an account without recipients is decided about; no customer's id has such a sign."""
 
 _FIRST = " QUALIFY row_number() OVER (PARTITION BY p.cust, occurrence ORDER BY anchor) = 1"
 
@@ -223,7 +221,10 @@ class Evaluation:
         if by_account:
             with seen_by_accounts(self.db):
                 self._find(self.account_shared, self._selects(by_account=True), progress)
-            self._address()
+            conditions = {
+                number: self.recipient_condition(rule) for number, rule in enumerate(self.rules) if rule.by_account
+            }
+            address(self.db, conditions, self.bound)
 
     def _find(self, shared: Shared, selects: Mapping[str, list[int]], progress: Progress) -> None:
         """Fill the `candidate` of the tables that are looked at."""
@@ -243,43 +244,6 @@ class Evaluation:
             if compiled.rule.by_account == by_account:
                 selects.setdefault(compiled.candidates(), []).append(compiled.rule_no)
         return selects
-
-    def _address(self) -> None:
-        """One candidate for each recipient of an account, and one for an account that has none.
-
-        Such an account is stood in for by a person without a name, so that its case is decided like any other.
-        `bystander` are people of a found account who are no recipients: what the rule blocks is blocked for them too.
-        """
-        self.db.execute("CREATE OR REPLACE TABLE recipient (rule_no USMALLINT, cust INTEGER, account_id VARCHAR)")
-        found = f"SELECT DISTINCT c.rule_no, a.customer_id AS account_id, a.zone_no FROM {SCHEMA}.candidate AS c "
-        found += f"JOIN {SCHEMA}.person AS a USING (cust)"
-        for number, rule in enumerate(self.rules):
-            if rule.by_account:
-                of_rule = f"SELECT account_id FROM ({found}) WHERE rule_no = {number}"
-                insert = f"INSERT INTO recipient SELECT {number}, p.cust, p.account_id FROM person AS p"
-                holds = self.recipient_condition(rule)
-                execute(self.db, f"{insert} WHERE p.account_id IN ({of_rule}) AND ({holds})", self.bound)
-        lonely = f"SELECT * FROM ({found}) AS f ANTI JOIN recipient AS r USING (rule_no, account_id)"
-        self.db.execute(f"CREATE OR REPLACE TABLE lonely AS {lonely}")
-        self.db.execute(
-            "INSERT INTO person BY NAME SELECT CAST((SELECT count(*) FROM person) + row_number() OVER () - 1 AS INTEGER) "
-            f"AS cust, {NOBODY.format('account_id')} AS customer_id, account_id, 'nobody' AS address_state, zone_no "
-            "FROM (SELECT DISTINCT account_id, zone_no FROM lonely)"
-        )
-        self.db.execute(
-            "INSERT INTO recipient SELECT l.rule_no, p.cust, l.account_id FROM lonely AS l "
-            "JOIN person AS p ON p.account_id = l.account_id AND p.address_state = 'nobody'"
-        )
-        self.db.execute(
-            "INSERT INTO candidate SELECT c.rule_no, r.cust, c.* EXCLUDE (rule_no, cust) "
-            f"FROM {SCHEMA}.candidate AS c JOIN {SCHEMA}.person AS a USING (cust) "
-            "JOIN recipient AS r ON r.rule_no = c.rule_no AND r.account_id = a.customer_id"
-        )
-        self.db.execute(
-            f"CREATE OR REPLACE TABLE bystander AS SELECT c.rule_no, p.cust, c.anchor FROM {SCHEMA}.candidate AS c "
-            f"JOIN {SCHEMA}.person AS a USING (cust) JOIN person AS p ON p.account_id = a.customer_id "
-            "ANTI JOIN recipient AS r ON r.rule_no = c.rule_no AND r.cust = p.cust"
-        )
 
     def recipient_condition(self, rule: Rule) -> str:
         """SQL over `p`, a customer, for whether a rule about accounts may write to them about theirs."""

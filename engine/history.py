@@ -7,10 +7,10 @@ from datetime import date, datetime, timedelta
 
 import duckdb
 
-from engine.evaluation import NOBODY
 from engine.planning.tables import calendar
 from engine.project.rules import Rule
 from engine.project.settings import Settings
+from engine.recipients import NOBODY
 from engine.store import CUSTOMER_KEY_SQL, Store
 from engine.warehouse.sql import load_rows
 

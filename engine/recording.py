@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from engine.evaluation import NOBODY
 from engine.messages import Templates
 from engine.pipeline import Plan, values_of
 from engine.project.rules import Rule
+from engine.recipients import NOBODY
 from engine.store import Store
 from engine.warehouse.sql import execute
 

@@ -17,7 +17,7 @@ from babel.messages.pofile import PoFileError, read_po
 
 from engine.errors import Problem
 from engine.messages.locales import canonical, chain
-from engine.messages.translation import Message, Words, parts, values_in
+from engine.messages.translation import Message, Words, plain, values_in
 
 FOLDER = "templates/locales/"
 _TAGS = re.compile(r"</?[A-Za-z][^>]*>")
@@ -137,9 +137,5 @@ def _faults(catalogue: Catalogue, entry: Entry) -> Iterator[Problem]:
         return
     if any(sorted(_TAGS.findall(words)) != sorted(_TAGS.findall(singular)) for words in said) and not plural:
         yield problem("HF516", "a translation with other tags than its original", "expected the same tags")
-    if any("{{" in _plain(words) or "{%" in words for words in said):
+    if any("{{" in plain(words) or "{%" in words for words in said):
         yield problem("HF513", '"{{" or "{%" as literal text', "it would reach the customer; leave it out")
-
-
-def _plain(words: str) -> str:
-    return "".join(literal for literal, _ in parts(words))

@@ -22,18 +22,33 @@ class Unfit(Exception):  # noqa: N818 - told as a Problem by the caller
 
 #: Between sentences these languages set no blank, which authors of other languages put there.
 _WITHOUT_BLANKS = frozenset({"ja", "zh"})
-_BLANK_BEHIND_SENTENCE = re.compile(r"(?<=[。！？；：，、])[ \n]+(?=[^\s<]|\Z)")  # noqa: RUF001
+_SENTENCE_ENDS = "。！？；：，、"  # noqa: RUF001
 
 
 def fit(statements: Sequence[nodes.Node], tag: str, *, is_html: bool) -> None:
     """Change the statements of a mail in a language in place. Raises Unfit."""
     place = HtmlPlace() if is_html else None
     if language(tag) in _WITHOUT_BLANKS:
-        for statement in statements:
-            for text in statement.find_all(nodes.TemplateData):
-                text.data = _BLANK_BEHIND_SENTENCE.sub("", text.data)
+        _close_up(statements, " \n" if is_html else " ", is_behind=False)
     for statement in statements:
         _fit(statement, place)
+
+
+def _close_up(statements: Sequence[nodes.Node], blanks: str, *, is_behind: bool) -> bool:
+    """Take the blanks behind sentences away. `is_behind`: a sentence ends before these statements; gives it for after."""
+    for node in statements:
+        if isinstance(node, nodes.Output):
+            for piece in node.nodes:
+                if not isinstance(piece, nodes.TemplateData):
+                    is_behind = False
+                elif piece.data:
+                    piece.data = re.sub(f"(?<=[{_SENTENCE_ENDS}])[{blanks}]+(?=[^<]|\\Z)", "", piece.data)
+                    piece.data = piece.data.lstrip(blanks) if is_behind else piece.data
+                    is_behind = piece.data.endswith(tuple(_SENTENCE_ENDS)) or (is_behind and not piece.data)
+        else:
+            inside = _close_up(getattr(node, "body", ()), blanks, is_behind=is_behind)
+            is_behind = inside and _close_up(getattr(node, "else_", ()), blanks, is_behind=is_behind)
+    return is_behind
 
 
 def _fit(node: nodes.Node, place: HtmlPlace | None) -> None:

@@ -221,3 +221,24 @@ def test_a_trans_that_translators_could_not_use_is_refused(body: str) -> None:
 def test_words_are_never_put_into_a_tag_where_their_quotes_would_end_it() -> None:
     assert problems({"m/mail.html": front("<p title='{% trans %}x{% endtrans %}'>y</p>")}) == ["m/mail.html:4 HF507"]
     assert "title='it&#39;s'" in html_of("<p title='{{ _(\"it's\") }}'>y</p>")
+
+
+def test_chinese_sets_no_blank_between_sentences_and_keeps_its_paragraphs() -> None:
+    chinese = """msgid ""
+msgstr ""
+"Language: zh\\n"
+
+msgid "One."
+msgstr "一。"
+
+msgid "Two {name}."
+msgstr "二 {name}。"
+"""
+    body = (
+        "<p>{% trans %}One.{% endtrans %} {% trans %}Two {{ customer.name }}.{% endtrans %}{% if customer.name %}"
+        " {% trans %}One.{% endtrans %}{% endif %}</p><p>{% trans %}One.{% endtrans %}</p>"
+    )
+    files = {"m/mail.html": front(body, "{{ _('One.') }}"), "locales/zh.po": chinese}
+    mail = render(load(files), {"name": "Ann", "locale": "zh-CN"})
+    assert mail.html == "<p>一。二 Ann。一。</p><p>一。</p>"
+    assert mail.text == "一。二 Ann。一。\n\n一。\n"
