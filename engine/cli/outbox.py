@@ -40,7 +40,7 @@ def show(
 ) -> None:
     """The messages, the newest first.
 
-    JSON: `messages` (id, rule, customer, occurrence, step, class, channel, state, reason, fate, resends,
+    JSON: `messages` (id, rule, customer ("" for a test), occurrence, step, class, channel, state, reason, fate, resends,
     possible_duplicate, next_attempt_at, called_at, provider_id, detail), `more` (whether there are any).
     """
     if state is not None:

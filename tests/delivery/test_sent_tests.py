@@ -55,11 +55,15 @@ def test_a_test_stands_in_no_figure(any_store: Store) -> None:
     assert (figures.outbox, figures.deliveries) == ({}, {})
 
 
-def test_one_attempt_is_all_a_test_gets(any_store: Store) -> None:
-    number, desk = any_store.outbox.plan_test(TEST), MailFor(lambda customer, n: Answer(Result.RETRY, detail="busy"))
+@pytest.mark.parametrize(("of_channel", "state"), [(False, "retry_wait"), (True, "planned")])
+def test_one_attempt_is_all_a_test_gets(any_store: Store, of_channel: bool, state: str) -> None:
+    def busy(customer: str, n: int) -> Answer:
+        return Answer(Result.RETRY if n == 1 else Result.ACCEPTED, detail="busy", of_channel=of_channel)
+
+    number, desk = any_store.outbox.plan_test(TEST), MailFor(busy)
     deliver(any_store, desk.parts(), options(), test_id=number)
     found = any_store.outbox.end_test(number)
-    assert (desk.calls, found.state, found.detail) == (["me"], "retry_wait", "busy")
+    assert (desk.calls, found.state, found.detail) == (["me"], state, "busy")
     assert [row.state for row in any_store.outbox.listed(None, None, 9)] == ["cancelled"]
 
 
