@@ -153,7 +153,8 @@ HF309 load A step id used twice
     A step's id is its `send` unless `id` says otherwise. A template sent twice in one rule needs two ids, because
     what was sent is remembered by id.
 HF310 load Two steps due at once
-    Only the newest due step is sent, so the earlier of the two would never go out. Give them different times.
+    Only the newest due step is sent, so the earlier of the two would never go out. Give them different times; what goes to
+    different people, such as a mail to most and a task about the best, is two rules.
 HF311 load Steps out of order
     Steps stand in the order in which they fall due. A step that would be due before the one above it could never
     be sent in turn.
@@ -357,6 +358,12 @@ HF611 data A ladder longer than the billing system waits
 HF612 data Stripe writes to the same people
     Customers get two mails about one bill when Stripe sends its own. Switch them off there and say
     dunning.stripe_emails: off.
+HF613 data Decimal amounts taken for minor units
+    A column whose name ends in _minor counts cents. Amounts with a decimal point are mapped without the ending, as
+    `amount`, `mrr` or `clv`, and converted exactly.
+HF614 data Proof of consent nobody can have
+    Where consent.require_in names countries, who lives there, or in no country that is known, gets marketing mail only
+    with consent and its proof. Without the column country that is everybody.
 
 # HF7xx State and delivery
 HF701 load Not an address for the state

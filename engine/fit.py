@@ -15,6 +15,7 @@ from engine.errors import Problem, did_you_mean
 from engine.evaluation import Evaluation, queries_of
 from engine.pipeline import check_templates, values_of
 from engine.preview import mail_findings
+from engine.project.file_reading import CONFIG
 from engine.project.rules import EventCondition, Rule
 from engine.project.trigger_spec import ColumnType
 from engine.project.types import EventNames
@@ -23,8 +24,10 @@ from engine.triggers.base import EventName
 from engine.triggers.decline_codes import decline_codes
 from engine.warehouse.contradictions import Contradiction, contradictions, unknown_codes
 from engine.warehouse.guards import Doubt, doubts
+from engine.warehouse.reading import physical
 from engine.warehouse.sql import quote
 from engine.warehouse.staging import Issue, TableReport
+from engine.warehouse.tables import Kind
 from engine.warehouse.warehouse import Warehouse
 
 
@@ -43,10 +46,34 @@ def fit_problems(project: Project, as_of: datetime) -> list[Problem]:
             *evaluation.check(), *check_templates(evaluation, project.templates), *_unknown_events(evaluation),
             *billing_warnings(project.settings, project.rules, _intervals(evaluation.warehouse)),
             *mail_findings(project, evaluation, as_of),
+            *_doubtful_mapping(project, evaluation.warehouse),
         ]  # fmt: skip
     finally:
         evaluation.close()
     return sorted(set(problems), key=lambda problem: problem.order)
+
+
+def _doubtful_mapping(project: Project, warehouse: Warehouse) -> Iterator[Problem]:
+    """What is mapped in a way that is allowed and seldom meant."""
+    for shape in warehouse.shapes.values():
+        for name, column in shape.columns.items():
+            if (
+                column.kind is Kind.MINOR
+                and not column.decimal
+                and physical(column.source.looks_like) in {"decimal", "number"}
+            ):
+                found = f'{shape.name}.{name} comes from "{column.raw}", whose values have a decimal point'
+                expected = (
+                    f"in euros and cents it is mapped as {name.removesuffix('_minor')}; as it is, 400.00 is 400 cents"
+                )
+                yield Problem(CONFIG, None, None, "HF613", found, expected, severity="warning")
+    countries, customers = project.settings.consent.require_in, warehouse.shapes["customers"]
+    if countries and not customers.has("country"):
+        found = f"consent.require_in names {', '.join(sorted(countries))}, and customers have no country"
+        expected = (
+            "so all of them need proof of consent for marketing mail; map country, or the proof, or change the setting"
+        )
+        yield Problem(CONFIG, None, None, "HF614", found, expected, severity="warning")
 
 
 def _intervals(warehouse: Warehouse) -> set[str]:

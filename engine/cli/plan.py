@@ -86,6 +86,13 @@ def plan(
             written = write_decisions(out, chain.from_iterable(one.rows() for one in made))
     screen.emit(_document(found, out, written))
     _show(screen, project, found)
+    if drafts := [rule.id for rule in project.rules if rule.status == "draft" and names is None]:
+        screen.say(
+            (
+                f"{number_of(len(drafts), 'draft')} left out; holdfast plan --rule {drafts[0]} shows what it would send",
+                "dim",
+            )
+        )
     if out is not None and written is not None:
         screen.say()
         screen.say(f"{number_of(written, 'decision')} written to ", (str(out), "bold"))

@@ -16,8 +16,8 @@ _BY_NAME: tuple[tuple[str, object], ...] = (
     ("page", "https://example.com/page"), ("currency", "EUR"), ("last4", "4242"), ("brand", "Visa"),
     ("locale", "en"), ("timezone", "Europe/Berlin"), ("country", "GB"), ("interval", "month"), ("numbers", "R-1042"),
     ("invoice_id", "in_1042"), ("_id", "x-1042"), ("amount_minor", 2_900), ("clv_minor", 290_000), ("_minor", 2_900),
-    ("score", 9), ("years", 2), ("months", 24), ("count", 3), ("invoices", 1), ("days_inactive", 30), ("from_plan", "Team (yearly)"),
-    ("plan", "Pro (monthly)"), ("product", "Pro (monthly)"), ("feature", "reports"), ("comment", "Too few < templates & colours"),
+    ("score", 9), ("years", 2), ("months", 24), ("count", 3), ("invoices", 1), ("days_inactive", 30), ("from_plan", "Team (large)"),
+    ("plan", "Pro (team)"), ("product", "Pro (team)"), ("feature", "reports"), ("comment", "Too few < templates & colours"),
     ("name", "Ann O'Neill"),
 )  # fmt: skip
 

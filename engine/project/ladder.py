@@ -86,7 +86,10 @@ def _clash(rule: WrittenRule, no: int, step: StepText, *, at_once: bool) -> Prob
     named = next((f"{key}: {getattr(above, key)}" for key in TIMES if getattr(above, key) is not None), "at the anchor")
     if at_once:
         return rule.problem(
-            place, "HF310", f"due at the same time as the step above ({named})", "expected a later time"
+            place,
+            "HF310",
+            f"due at the same time as the step above ({named})",
+            "expected a later time, or a rule of its own",
         )
     return rule.problem(
         place, "HF311", f"due before the step above ({named})", "steps stand in the order of their times"

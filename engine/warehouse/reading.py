@@ -196,7 +196,11 @@ def _counted(number: str) -> tuple[str, str, str]:
 
 
 def _minor(column: str, family: str, _zone: str) -> Reading:
-    return Reading(_integer(column, family, _zone).value, "not a whole number of the currency's minor unit")
+    """Text such as 400.00 is an amount in whole units, not 400 cents; 400.0 is how some exports write whole numbers."""
+    value = _integer(column, family, _zone).value
+    if family == "text":
+        value = f"CASE WHEN NOT regexp_matches({clean(column, family)}, '[.][0-9]{{2,}}$') THEN {value} END"
+    return Reading(value, "not a whole number of the currency's minor unit")
 
 
 _READERS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import duckdb
 from cli_shop import CONFIG, QUIET, Shop
 
 
@@ -111,3 +112,32 @@ def test_render_takes_in_those_who_are_held_put_off_or_held_out(shop: Shop) -> N
 
 def test_render_needs_the_tables(shop: Shop) -> None:
     assert shop.run("check", "--render", "--no-tables").exit_code == 2
+
+
+def test_amounts_with_a_decimal_point_are_not_taken_for_cents(shop: Shop) -> None:
+    head, *rows = (shop.folder / "customers.csv").read_text().splitlines()
+    shop.write("customers.csv", "\n".join([f"{head},value", *(f"{row},{no}.00" for no, row in enumerate(rows))]) + "\n")
+
+    def broken(name: str) -> list[dict[str, object]]:
+        mapped = "{path: customers.csv, columns: {" + name + ": value}}"
+        shop.write("config.yaml", CONFIG.replace("{path: customers.csv}", mapped))
+        tables = {one["table"]: one for one in shop.json("data", "check")["tables"]}
+        return [one for one in tables["customers"]["quarantined"] if one["column"] == "clv_minor"]
+
+    assert [one["count"] for one in broken("clv_minor")] == [len(rows)]
+    assert broken("clv") == []
+
+
+def test_a_column_of_decimals_as_minor_units_is_warned_of(shop: Shop) -> None:
+    with duckdb.connect() as db:
+        source = "read_csv('" + str(shop.folder / "customers.csv") + "')"
+        db.execute(f"COPY (SELECT *, 400.00 AS value FROM {source}) TO '{shop.folder / 'customers.parquet'}'")
+    mapped = "{path: customers.parquet, columns: {clv_minor: value}}"
+    shop.write("config.yaml", CONFIG.replace("{path: customers.csv}", mapped))
+    warnings = {one["code"]: one["expected"] for one in shop.json("check")["warnings"]}
+    assert "mapped as clv" in warnings["HF613"]
+
+
+def test_countries_that_need_proof_are_told_when_no_country_is_known(shop: Shop) -> None:
+    shop.write("config.yaml", CONFIG + "consent: {require_in: [DE]}\n")
+    assert "HF614" in {one["code"] for one in shop.json("check")["warnings"]}
