@@ -91,6 +91,6 @@ def test_data_check_tells_them(files: World) -> None:
     )
     result = CliRunner().invoke(app, ["-C", str(folder), "data", "check", "--format", "json"])
     assert result.exit_code == 0, result.output
-    (one,) = json.loads(result.stdout)["contradictions"]
+    (one,) = json.loads(result.stdout)["unknown_codes"]
     assert (one["table"], one["count"]) == ("payment_failures", 1)
     assert one["text"].endswith(": of_its_own")
