@@ -46,10 +46,10 @@ class Reason(StrEnum):
 
     DUE = "due", None, "The step is due and nothing stands in its way (send, hold_out or shadow)."
 
-    NOT_DUE = "not_due", Outcome.WAIT, "The next step does not fall due before the next run."
+    NOT_DUE = "not_due", Outcome.WAIT, "The next step (`after`, `before`, `wait`) is not due before the next run."
     ALREADY_SENT = "already_sent", Outcome.WAIT, "Every step of the ladder is settled."
-    TOO_LATE = "too_late", Outcome.SKIP, "The step was not sent within its `send_within`; it is settled as skipped."
-    EXISTING = "existing", Outcome.SKIP, "Too late, and this ladder never began: the rule is younger than the case."
+    TOO_LATE = "too_late", Outcome.SKIP, "Past its `send_within` (unless set 7 days, 3 if `before`), and so skipped."
+    EXISTING = "existing", Outcome.SKIP, "Past `send_within` before the ladder began; `existing: include` takes it in."
     SUPERSEDED = "superseded", Outcome.SKIP, "A later step of the same ladder is due already; this one is never sent."
     ENDED = "ended", Outcome.SKIP, "The ladder has ended: `exit_when` holds, or the goal was reached after its start."
     REPEAT_TOO_SOON = "repeat_too_soon", Outcome.DEFER, "The customer's last ladder of this rule began too recently."
@@ -63,7 +63,7 @@ class Reason(StrEnum):
     INVALID_ADDRESS = "invalid_address", Outcome.SKIP, "The customer's address cannot be read as one."
     UNSUBSCRIBED = "unsubscribed", Outcome.SKIP, "The address has unsubscribed from marketing or from this topic."
     NO_CONSENT = "no_consent", Outcome.SKIP, "Marketing needs consent, and the customer's column does not say yes."
-    NO_BASIS = "no_basis", Outcome.SKIP, "The customer's country, or an unknown one, needs proof of consent."
+    NO_BASIS = "no_basis", Outcome.SKIP, "`consent.require_in`: this or an unknown country needs proof of consent."
     BOUNCED = "bounced", Outcome.SKIP, "Mail to this address has bounced for good."
     COMPLAINED = "complained", Outcome.SKIP, "The addressee has reported our mail as spam."
     ERASED = "erased", Outcome.SKIP, "The person has asked to be forgotten."
