@@ -36,14 +36,25 @@ class Project:
     def _of(cls, loaded: ProjectFiles) -> Project:
         return cls(loaded, load_templates(loaded.files, default_locale=loaded.settings.workspace.locale))
 
-    def renderer(self, templates_of: Callable[[str], Templates], keep_links: KeepLinks | None = None) -> Renderer:
-        """Renders messages by the project's settings; `templates_of` gives the templates of a snapshot."""
+    def renderer(
+        self, templates_of: Callable[[str], Templates], keep_links: KeepLinks | None = None, *, live: bool | None = None
+    ) -> Renderer:
+        """Renders messages by the project's settings; `templates_of` gives the templates of a snapshot.
+
+        Where mail is live, the secret that signs links must be set; `live` False does without, for looking.
+        """
         settings, own = self.settings, self.settings.workspace
         workspace = Workspace(
             own.name, own.locale, own.currency, own.timezone, own.postal_address or "", own.public_url or ""
         )
         senders = {class_: Sender.of(sender.from_, sender.reply_to) for class_, sender in settings.sender.items()}
-        return Renderer(templates_of, workspace, senders, [settings.signing_secret(live=self.live)], keep_links)
+        return Renderer(
+            templates_of,
+            workspace,
+            senders,
+            [settings.signing_secret(live=self.live if live is None else live)],
+            keep_links,
+        )
 
     def at_snapshot(self, files: Mapping[str, str]) -> Project:
         """The project as it was when these files were pinned, in the same folder."""

@@ -204,7 +204,7 @@ def person_of(project: Project, store: Store | None, rule: Rule, customer_id: st
 
 def looking(project: Project) -> Renderer:
     """A renderer for looking: it stores nothing."""
-    return project.renderer(lambda sha: project.templates)
+    return project.renderer(lambda sha: project.templates, live=False)
 
 
 def made_up_mail(

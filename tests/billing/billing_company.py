@@ -45,7 +45,8 @@ MAIL = """---
 subject: 'About {{ fact.amount_minor | money(fact.currency) }}'
 preheader: 'A payment'
 ---
-<html lang="{{ lang }}" dir="{{ dir }}"><body><p>{{ fact.group }} {{ fact.last4 | default("") }} {{ fact.product | default("") }}
+<html lang="{{ lang }}" dir="{{ dir }}"><body><i hidden style="display:none">{{ preheader }}</i>
+<p>{{ fact.group }} {{ fact.last4 | default("") }} {{ fact.product | default("") }}
 {{ fact.open_invoices }} {{ fact.invoice_numbers | default("") }} {% if fact.new_card_last4 %}not {{ fact.new_card_last4 }}{% endif %}
 <a href="{{ fact.pay_url | default("https://shop.example/pay") }}">Pay</a></p><p>{{ workspace.postal_address }}</p></body></html>
 """
@@ -53,7 +54,8 @@ SETTLED = """---
 subject: 'Paid'
 preheader: 'Thank you'
 ---
-<html lang="{{ lang }}" dir="{{ dir }}"><body><p>All is well.</p><p>{{ workspace.postal_address }}</p></body></html>
+<html lang="{{ lang }}" dir="{{ dir }}"><body><i hidden style="display:none">{{ preheader }}</i>
+<p>All is well.</p><p>{{ workspace.postal_address }}</p></body></html>
 """
 MAILS = dict.fromkeys(("first", "second", "third", "final", "note"), MAIL) | {"settled": SETTLED, "lost": SETTLED}
 NOTE = "---\ntitle: '{{ fact.why }}'\n---\n{{ fact.amount_minor | money(fact.currency) }}\n"

@@ -12,5 +12,6 @@ def test_the_shipped_mails_need_nothing_that_stripes_customers_do_not_have(tmp_p
     company = StripeCompany(tmp_path / "company", shipped=True)
     company.live(*bought(), *failure(invoice(), 0))
     assert len(company.on_day(3)) == 1
-    assert "€29.00 for Team (invoice N-in_1) to your card ending in 0341" in company.text()
+    facts = "Amount: €29.00 Product: Team Invoice: N-in_1 Last digits of the card: 0341"
+    assert facts in company.text()
     company.store.close()

@@ -75,7 +75,13 @@ def test_compiling_and_inlining_before_rendering_equals_doing_both_after(name: s
     before = said(TEMPLATES[name].choose(tag)[0].composed.html, name, tag)
     source = said(layered(tag).template(file_of(name)), name, tag)
     after = inlined(mrml.to_html(source, None, mrml.RenderOptions(fonts={})).content)
-    assert Seen(bare(before)).seen == Seen(bare(after)).seen
+    assert seen(before, tag) == seen(after, tag)
+
+
+def seen(html: str, tag: str) -> list[object]:
+    """Tags and words; in Chinese without blanks, of which the engine takes away those between sentences."""
+    found = Seen(bare(html)).seen
+    return [one.replace(" ", "") if isinstance(one, str) and tag == "zh" else one for one in found if one]
 
 
 def bare(html: str) -> str:

@@ -8,17 +8,15 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 import stripe
 import uvicorn
-from peer_company import KEY, SECRET, PeerCompany
+from peer_company import KEY, SECRET, PeerCompany, wait_for
 
 from engine.web import make_app
 
@@ -29,18 +27,6 @@ def free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait_for(what: Callable[[], Any], seconds: float = 20.0) -> Any:
-    give_up_s = time.monotonic() + seconds
-    while True:
-        try:
-            if found := what():
-                return found
-        except OSError:
-            pass
-        assert time.monotonic() < give_up_s, "it did not happen"
-        time.sleep(0.05)
 
 
 def _python() -> Path | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -63,8 +65,20 @@ topic: receipts
 trigger: {date: {column: invoices.paid_at}}
 where: fact.failed_at is not null and sent('failed')
 steps:
-  - {id: thanks, after: 0 days, send: settled, send_within: 3 days}
+  - {id: thanks, after: 0 days, send: settled, send_within: 5 days}
 """
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 20.0) -> Any:
+    give_up_s = time.monotonic() + seconds
+    while True:
+        try:
+            if found := what():
+                return found
+        except OSError:
+            pass
+        assert time.monotonic() < give_up_s, "it did not happen"
+        time.sleep(0.05)
 
 
 class PeerCompany:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import wait_for
-from peer_company import PeerCompany
+from peer_company import PeerCompany, wait_for
 
 
 def failed(peer: PeerCompany, name: str) -> tuple[str, str, str]:
