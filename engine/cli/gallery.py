@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from engine.cli.looks import headers, remarks, sizes
 from engine.messages import Mail, Note
 from engine.messages.locales import direction
+from engine.messages.pages import page
 from engine.preview import Look
 
 _PAGE = Path(__file__).parent / "gallery.html"
@@ -52,11 +51,8 @@ def gallery_page(name: str, looks: Sequence[Look]) -> str:
     rules: dict[str, list[Look]] = {}
     for look in looks:
         rules.setdefault(look.rule.id, []).append(look)
-    environment = Environment(
-        loader=FileSystemLoader(_PAGE.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template(_PAGE.name).render(
+    return page(
+        _PAGE,
         name=name, rules=rules, count=len(looks), warnings=sum(len(look.findings) for look in looks),
         is_mail=lambda look: isinstance(look.content, Mail), is_note=lambda look: isinstance(look.content, Note),
         views=lambda look: views(look.content.html), headers=lambda look: headers(look.content),

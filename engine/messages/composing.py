@@ -49,7 +49,7 @@ class CannotCompose(Exception):  # noqa: N818 - told as a Problem by the caller
 
 
 class Composer:
-    """Puts mails together; keeps nothing but its two environments."""
+    """Puts the mails of a shelf together."""
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
