@@ -68,6 +68,7 @@ EXTRA = {
         "token": 0,
         "deaths": 0,
         "resends": 0,
+        "is_test": False,
         "next_attempt_at": TEXT,
     },
 }

@@ -107,8 +107,9 @@ IN_SERVICE = f"""(started_at IS NULL OR started_at < {NOW}) AND
 
 SERVED = f"(SELECT DISTINCT customer_id AS id FROM company.subscriptions WHERE {IN_SERVICE})"
 
+CODE = {"decline_code": "decline_code"}
 OWED = f"""
-    SELECT customer_id AS id, invoice_id, {group_sql("decline_code", "NULL")} AS grp, {contact_sql("decline_code")} AS contact,
+    SELECT customer_id AS id, invoice_id, {group_sql(CODE)} AS grp, {contact_sql(CODE)} AS contact,
         failed_at, count(*) OVER (PARTITION BY customer_id, currency) AS open_invoices
     FROM company.invoices
     WHERE failed_at < {NOW} AND (paid_at IS NULL OR paid_at >= {NOW}) AND amount_minor >= 1 AND currency IS NOT NULL
