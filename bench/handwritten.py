@@ -102,6 +102,7 @@ LATELY = ", ".join(
 # ── the other tables ────────────────────────────────────────────────────────────────────────────────────────────────
 
 _OVER = "('canceled', 'cancelled', 'ended', 'expired', 'incomplete', 'incomplete_expired')"
+OVER = f"""CASE WHEN ended_at IS NOT NULL THEN ended_at < {NOW} ELSE coalesce(lower(status) IN {_OVER}, FALSE) END"""
 IN_SERVICE = f"""(started_at IS NULL OR started_at < {NOW}) AND
     CASE WHEN ended_at IS NOT NULL THEN ended_at >= {NOW} ELSE coalesce(lower(status) NOT IN {_OVER}, TRUE) END"""
 
@@ -109,7 +110,7 @@ SERVED = f"(SELECT DISTINCT customer_id AS id FROM company.subscriptions WHERE {
 
 CODE = {"decline_code": "decline_code"}
 OWED = f"""
-    SELECT customer_id AS id, invoice_id, {group_sql(CODE)} AS grp, {contact_sql(CODE)} AS contact,
+    SELECT customer_id AS id, invoice_id, subscription_id, {group_sql(CODE)} AS grp, {contact_sql(CODE)} AS contact,
         failed_at, count(*) OVER (PARTITION BY customer_id, currency) AS open_invoices
     FROM company.invoices
     WHERE failed_at < {NOW} AND (paid_at IS NULL OR paid_at >= {NOW}) AND amount_minor >= 1 AND currency IS NOT NULL
@@ -153,7 +154,8 @@ def payment(rule: BenchRule, owed: str) -> str:
     groups = f"AND grp IN ({listed(list(rule.of['groups']))})" if "groups" in rule.of else ""
     twice = "AND open_invoices >= 2" if rule.of.get("twice") else ""
     return f"""SELECT cust, invoice_id || ':' || grp AS occurrence, failed_at AS anchor, {NONE} AS rests_at
-        FROM {owed} AS o JOIN customer AS c USING (id) WHERE contact = 'mail' AND grp <> 'fraud' {groups} {twice}"""
+        FROM {owed} AS o JOIN customer AS c USING (id) WHERE contact = 'mail' AND grp <> 'fraud' {groups} {twice}
+        AND subscription_id NOT IN (SELECT subscription_id FROM company.subscriptions WHERE {OVER})"""
 
 
 def annual(uses: str) -> str:

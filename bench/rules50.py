@@ -139,6 +139,7 @@ def config(company: Path) -> dict[str, object]:
             "postal_address": "Bench, 1 Sample Street", "public_url": "https://mail.example.com",
         },
         "state": {"url": "sqlite:///state.db"},
+        "dunning": {"adopt": "365 days"},  # every open invoice is a case, not only those of the last week
         "warehouse": {"url": f"duckdb:///{company.resolve()}", "tables": tables},
         "schedules": {"daily": f"{AS_OF:%H:%M}"},
         "send_at": "09:00",
